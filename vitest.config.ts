@@ -1,0 +1,33 @@
+import { defineConfig } from 'vitest/config'
+
+/** Tests run on the sources: no build stands between a change and its test. Child processes run what `tsc -b` built. */
+const resolve = {
+  alias: [
+    { find: /^@candlewick\/streams$/, replacement: new URL('./streams/src/index.ts', import.meta.url).pathname },
+    { find: /^@candlewick\/([a-z-]+)\/(.+)$/, replacement: new URL('./$1/src/$2.ts', import.meta.url).pathname },
+  ],
+}
+
+const everywhere = ['*/src/**/*.test.ts', 'query-api/web/src/**/*.test.ts']
+const withServers = ['*/src/**/*.kafka.test.ts', '*/src/**/*.cassandra.test.ts', '*/src/**/*.e2e.test.ts']
+const withBrowser = ['*/src/**/*.browser.test.ts']
+const serverLimits = { testTimeout: 60_000, hookTimeout: 120_000 }
+
+export default defineConfig({
+  test: {
+    reporters: ['default'],
+    projects: [
+      { resolve, test: { name: 'unit', include: everywhere, exclude: [...withServers, ...withBrowser] } },
+      {
+        resolve,
+        test: {
+          name: 'servers',
+          include: withServers,
+          globalSetup: ['./tests/src/setup/servers.ts'],
+          ...serverLimits,
+        },
+      },
+      { resolve, test: { name: 'browser', include: withBrowser, ...serverLimits, testTimeout: 180_000 } },
+    ],
+  },
+})
