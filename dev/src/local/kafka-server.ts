@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startChild } from './child.js'
+import { ensureJars } from './jars.js'
+import { javaCommand } from './paths.js'
+import { freePort, freePorts } from './ports.js'
+import { asks, waitReady } from './ready.js'
+import { processOf, withPortRetries, type Server, type ServerOptions } from './server.js'
+
+export interface KafkaServer extends Server {
+  /** For KAFKA_BROKERS. */
+  readonly brokers: string
+}
+
+export interface KafkaOptions extends ServerOptions {
+  /** Default: a free one. */
+  port?: number
+}
+
+/**
+ * Starts a real Kafka broker (KRaft, one node) whose data, configuration and log lie in `dir`, and waits until it
+ * answers for metadata. With the data of an earlier start in `dir` it goes on with them.
+ * @throws StartError with the last lines of its log when it does not come up
+ */
+export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
+  const { dir, host = '127.0.0.1', heapMb = 512, log = () => undefined } = options
+  const jars = await ensureJars('kafka', options)
+  await mkdir(dir, { recursive: true })
+  const clusterId = await keptClusterId(dir)
+
+  return withPortRetries(options.port === undefined, async () => {
+    const [port, controllerPort] =
+      options.port === undefined ? await freePorts(2, host) : [options.port, await freePort(host)]
+    const config = join(dir, 'server.properties')
+    await writeFile(
+      config,
+      properties({ host, port: port!, controllerPort: controllerPort!, dataDir: join(dir, 'data') }),
+    )
+    const java = (heap: string[], ...main: string[]) => ({
+      command: javaCommand(),
+      args: [...heap, '-Dorg.slf4j.simpleLogger.showDateTime=true', '-cp', join(jars, '*'), ...main],
+    })
+    await format(
+      dir,
+      java(['-Xmx128m', '-XX:TieredStopAtLevel=1'], 'kafka.tools.StorageTool', 'format'),
+      clusterId,
+      config,
+    )
+    log(`kafka starts on ${host}:${port}`)
+    const child = await startChild({
+      name: 'kafka',
+      ...java([`-Xmx${heapMb}m`, '-XX:+ExitOnOutOfMemoryError'], 'kafka.Kafka', config),
+      cwd: dir,
+      logFile: options.logFile ?? join(dir, 'kafka.log'),
+    })
+    try {
+      const where = { host, port: port! }
+      await waitReady(child, () => asks(where, METADATA_REQUEST, hasBroker), {
+        timeoutMs: 60_000,
+        signal: options.signal,
+      })
+    } catch (error) {
+      await child.stop({ timeoutMs: 2_000 })
+      throw error
+    }
+    return { ...processOf(child), brokers: `${host}:${port}`, host, port: port! }
+  })
+}
+
+/** The cluster's id (16 bytes in base64url, as Kafka writes UUIDs), made at the first start and kept. */
+async function keptClusterId(dir: string): Promise<string> {
+  const file = join(dir, 'cluster-id')
+  const kept = await readFile(file, 'utf8').catch(() => '')
+  if (kept !== '') return kept
+  const id = randomBytes(16).toString('base64url')
+  await writeFile(file, id)
+  return id
+}
+
+async function format(
+  dir: string,
+  java: { command: string; args: string[] },
+  clusterId: string,
+  config: string,
+): Promise<void> {
+  const formatted = await readFile(join(dir, 'data', 'meta.properties')).catch(() => undefined)
+  if (formatted !== undefined) return
+  const args = [...java.args, '-t', clusterId, '-c', config, '--ignore-formatted']
+  const child = await startChild({
+    name: 'kafka format',
+    command: java.command,
+    args,
+    logFile: join(dir, 'format.log'),
+  })
+  await waitReady(child, async () => child.exit?.code === 0, { timeoutMs: 60_000 })
+}
+
+/**
+ * A broker for one machine: internal topics on one replica with few partitions, no waiting for more group members,
+ * small buffers. Topics are made by us alone: a misspelled name is an error, not a new topic.
+ */
+function properties(where: { host: string; port: number; controllerPort: number; dataDir: string }): string {
+  const { host, port, controllerPort, dataDir } = where
+  const own = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return Object.entries({
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://${host}:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://${own}:${port}`,
+    'controller.listener.names': 'CONTROLLER',
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'log.dirs': dataDir,
+    'auto.create.topics.enable': false,
+    'group.initial.rebalance.delay.ms': 0,
+    'offsets.topic.replication.factor': 1,
+    'offsets.topic.num.partitions': 4,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'transaction.state.log.num.partitions': 4,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+  })
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('')
+}
+
+/** Metadata v4 for no topic: size, api 3, version 4, correlation 1, client id null, topics [], no automatic creation. */
+const METADATA_REQUEST = Buffer.from('0000000f' + '0003' + '0004' + '00000001' + 'ffff' + '00000000' + '00', 'hex')
+
+/** size i32, correlation i32, throttle i32, brokers i32: a broker that knows itself has registered with its controller. */
+function hasBroker(answer: Buffer): boolean {
+  return answer.length >= 16 && answer.readInt32BE(4) === 1 && answer.readInt32BE(12) > 0
+}

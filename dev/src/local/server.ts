@@ -1,0 +1,55 @@
+import { StartError } from '@candlewick/service/process'
+import type { Child, Exit } from './child.js'
+
+/** What the starters of Kafka and Cassandra have in common. */
+export interface ServerOptions {
+  /** Data, configuration and log of this server; created. Nobody else may use it while the server runs. */
+  dir: string
+  /** The checkout whose `.local/jars` is used; this one by default. */
+  rootDir?: string
+  /** Address to listen on, 127.0.0.1 by default. */
+  host?: string
+  /** -Xmx of the JVM. */
+  heapMb?: number
+  /** One line per step. */
+  log?: (line: string) => void
+  /** Default: `<name>.log` in dir. */
+  logFile?: string
+  /** Gives up the start; what was begun is ended. */
+  signal?: AbortSignal | undefined
+}
+
+export interface Server {
+  readonly host: string
+  readonly port: number
+  readonly pid: number
+  readonly logFile: string
+  /** Resolves when the process has ended, for whatever reason. */
+  readonly exited: Promise<Exit>
+  kill(signal: NodeJS.Signals): void
+  /** Ends it in order (SIGTERM, SIGKILL after 15 s) and resolves when it is gone. */
+  stop(): Promise<void>
+}
+
+/** The part of a server's handle that comes from its process. */
+export function processOf(child: Child): Pick<Server, 'pid' | 'logFile' | 'exited' | 'kill' | 'stop'> {
+  return {
+    pid: child.pid,
+    logFile: child.logFile,
+    exited: child.exited,
+    kill: (signal) => child.kill(signal),
+    stop: async () => void (await child.stop({ timeoutMs: 15_000 })),
+  }
+}
+
+/** A port that was free may be taken by the time a JVM listens. When ports were ours to pick, others are tried. */
+export async function withPortRetries<T>(ownChoice: boolean, start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start()
+    } catch (error) {
+      const taken = error instanceof StartError && /address already in use|failed to bind/i.test(error.message)
+      if (!taken || !ownChoice || attempt === 3) throw error
+    }
+  }
+}
