@@ -14,7 +14,7 @@ export interface Trade {
   receivedAt: number
   /** The feed it came from: finnhub, recording. */
   source: string
-  /** Sale condition codes of the feed; null when it sent none. What they mean is decided in processor/src/market/conditions.ts. */
+  /** Sale condition codes of the feed; null when it sent none. What they mean is decided in src/conditions.ts. */
   conditions: string[] | null
 }
 
