@@ -1,0 +1,33 @@
+import type { ConnectionOptions } from 'node:tls'
+
+/** What is needed to reach a Kafka cluster. */
+export interface KafkaConfig {
+  /** `host:port` of brokers to ask first; the rest of the cluster is learnt from them. */
+  brokers: readonly string[]
+  /** Appears in the broker's logs, quotas and group descriptions. */
+  clientId: string
+  /** TLS: true for the system's certificate authorities, or Node's own options (ca, cert, key, servername). */
+  ssl?: boolean | TlsOptions
+  sasl?: SaslOptions
+  /** How long an answer may take before the connection is given up (30,000 ms). */
+  requestTimeoutMs?: number
+  /** How long opening a connection, with its TLS handshake, may take (5,000 ms). */
+  connectionTimeoutMs?: number
+}
+
+/** Node’s own options, or the path of a PEM file with the authority that signed the brokers’ certificates. */
+export type TlsOptions = ConnectionOptions & { caFile?: string }
+
+export interface SaslOptions {
+  mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+  username: string
+  password: string
+}
+
+/** Where this library writes its log: pino fits. `debug` may be called often, `info` and above once per change of state. */
+export interface KafkaLog {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}

@@ -1,0 +1,175 @@
+/**
+ * Every mend of KafkaJS 2.2.4, in one place. Each says what is wrong and what it costs; none changes what KafkaJS sends,
+ * except that metadata is asked with our own request.
+ */
+import { readFileSync } from 'node:fs'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import type { ISocketFactory, LogEntry } from 'kafkajs'
+import type { KafkaConfig, KafkaLog } from './config.js'
+import {
+  assertKafkaJsShape,
+  connectionClass,
+  requestQueueClass,
+  type Broker,
+  type BrokerMetadata,
+  type Cluster,
+  type KafkaJsConnection,
+  type RequestQueue,
+} from './kafkajs-private.js'
+
+let mended = false
+
+/** Mends the classes, once per process. Throws if KafkaJS does not have the expected shape. */
+export function mendKafkaJs(): void {
+  if (mended) return
+  assertKafkaJsShape()
+  mendIdleTimer(requestQueueClass.prototype)
+  mendTimeoutCheck(requestQueueClass.prototype)
+  mendReconnect(connectionClass.prototype)
+  mendAnswerCopy(connectionClass.prototype)
+  mended = true
+}
+
+/**
+ * After the first request, scheduleCheckPendingRequests arms a timer that re-arms itself every millisecond for ever, also
+ * with nothing to send (kafkajs issue #1751): 2 % of a core while idle. With nothing pending there is nothing to check.
+ */
+function mendIdleTimer(queue: RequestQueue): void {
+  const original = queue.scheduleCheckPendingRequests
+  queue.scheduleCheckPendingRequests = function (this: RequestQueue) {
+    if (this.pending.length > 0) original.call(this)
+  }
+}
+
+/** Request timeouts are tens of seconds: looking once a second is enough. */
+const TIMEOUT_CHECK_MS = 1000
+
+/**
+ * KafkaJS looks for timed-out requests ten times a second per connection, and stops looking as soon as the connection is
+ * being closed; but closing waits for the answers, so a broker that hangs made disconnect() wait for ever.
+ */
+function mendTimeoutCheck(queue: RequestQueue): void {
+  queue.scheduleRequestTimeoutCheck = function (this: RequestQueue) {
+    if (!this.enforceRequestTimeout) return
+    this.destroy()
+    const check = () => {
+      const now = Date.now()
+      for (const request of [...this.inflight.values()]) {
+        if (now - request.sentAt > request.requestTimeout) request.timeoutRequest()
+      }
+      if (!this.isConnected() && this.inflight.size === 0) this.destroy()
+    }
+    this.requestTimeoutIntervalId = setInterval(check, Math.min(this.requestTimeout, TIMEOUT_CHECK_MS))
+  }
+}
+
+/**
+ * Four faults of a connection that breaks and is opened again:
+ * - connect() has no lock: two first requests at once opened two sockets for one connection object, and the one that lost
+ *   stayed open without an owner. Now the second waits for the first's.
+ * - the beginning of an answer that was cut off stayed in the buffer, so the next connection's bytes were read behind it, as
+ *   garbage. Now each connection starts with an empty buffer.
+ * - disconnect() ends the socket but goes on listening to it: a late answer or end of the old socket hit the new one. Now the
+ *   old socket is destroyed.
+ * - disconnect() waits before it takes the socket, so a connect() in between lost its new socket. Now connect() waits.
+ */
+function mendReconnect(connection: KafkaJsConnection): void {
+  const { connect, disconnect } = connection
+  const opening = new WeakMap<KafkaJsConnection, Promise<boolean>>()
+  const closing = new WeakMap<KafkaJsConnection, Promise<boolean>>()
+
+  connection.connect = function (this: KafkaJsConnection) {
+    const underway = opening.get(this)
+    if (underway !== undefined) return underway
+    if (this.isConnected()) return Promise.resolve(true)
+    const open = async () => {
+      await closing.get(this)
+      this.chunks = []
+      this.bytesBuffered = 0
+      this.bytesNeeded = 4
+      return connect.call(this)
+    }
+    const attempt = open().finally(() => opening.delete(this))
+    opening.set(this, attempt)
+    return attempt
+  }
+
+  connection.disconnect = function (this: KafkaJsConnection) {
+    const { socket } = this
+    const attempt = disconnect.call(this).finally(() => {
+      socket?.destroy()
+      if (closing.get(this) === attempt) closing.delete(this)
+    })
+    closing.set(this, attempt)
+    return attempt
+  }
+}
+
+/**
+ * After each answer an empty buffer is left in front of the next one's bytes, so that every answer that came in one piece was
+ * copied once more to join the two.
+ */
+function mendAnswerCopy(connection: KafkaJsConnection): void {
+  const original = connection.processData
+  connection.processData = function (this: KafkaJsConnection, bytes: Buffer) {
+    if (this.bytesBuffered === 0) this.chunks = []
+    original.call(this, bytes)
+  }
+}
+
+/**
+ * KafkaJS's Metadata fails as a whole when a single topic is missing, so one deleted topic would keep every other user of the
+ * client from learning about new leaders; with no topics it asks for all of the cluster; and it has no topic ids.
+ * Every broker object of this cluster asks through `fetchMetadata` instead.
+ */
+export function mendMetadata(
+  cluster: Cluster,
+  fetchMetadata: (broker: Broker, topics: readonly string[]) => Promise<BrokerMetadata>,
+): void {
+  const pool = cluster.brokerPool
+  const original = pool.createBroker
+  pool.createBroker = (options) => {
+    const broker = original(options)
+    broker.metadata = (topics = []) => fetchMetadata(broker, topics)
+    return broker
+  }
+}
+
+/**
+ * Sockets as KafkaJS makes them, with two differences: TCP_NODELAY, because a small request after another one waited up to
+ * 40 ms for the peer's delayed acknowledgement, and keep-alive probes from 15 s of silence on.
+ */
+export function socketFactory(): ISocketFactory {
+  return ({ host, port, ssl, onConnect }): Socket => {
+    const target = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }
+    if (ssl === null || ssl === undefined) return connectTcp(target, onConnect)
+    return connectTls({ ...(isIP(host) === 0 && { servername: host }), ...ssl, ...target }, onConnect).setNoDelay(true)
+  }
+}
+
+/** TLS options as Node takes them; the authority's file is read once, here. */
+export function tlsOptions(ssl: KafkaConfig['ssl']): ConnectionOptions | undefined {
+  if (ssl === undefined || ssl === false) return undefined
+  if (ssl === true) return {}
+  const { caFile, ...options } = ssl
+  return caFile === undefined ? options : { ...options, ca: readFileSync(caFile) }
+}
+
+/** Namespaces that log every failed try of what we retry and report once ourselves. */
+const NOISY = new Set(['Connection', 'ConnectionPool', 'BrokerPool', 'Broker', 'Cluster', 'RequestQueue'])
+
+/**
+ * KafkaJS's log into ours. What it repeats per try (connections, metadata, coordinators that still load) goes to debug. Of an
+ * entry's fields only plain values are kept, and no stack.
+ */
+export function logTo(log: KafkaLog): (entry: LogEntry) => void {
+  return ({ namespace, label, log: entry }) => {
+    const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...rest } = entry
+    const plain = Object.entries(rest).filter(([, value]) => typeof value === 'string' || typeof value === 'number')
+    const fields = { kafkajs: namespace, ...Object.fromEntries(plain) }
+    if (NOISY.has(namespace) || label === 'DEBUG' || label === 'INFO') log.debug(fields, message)
+    else if (label === 'WARN') log.warn(fields, message)
+    else log.error(fields, message)
+  }
+}
