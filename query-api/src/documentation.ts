@@ -1,0 +1,55 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import { readFileSync } from 'node:fs'
+import { COMPONENTS, healthAnswer } from './schemas.js'
+import { CONTENT_SECURITY_POLICY } from './security.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+/** The routes every process of ours has; their handlers come from service/, what they mean is told here. */
+const MONITORING: Readonly<Record<string, object>> = {
+  '/healthz': {
+    summary: 'Whether the process is well; 503 when a restart would help',
+    response: { 200: healthAnswer('it is'), 503: healthAnswer('it is not, and why') },
+  },
+  '/readyz': {
+    summary: 'Whether it can answer: Kafka was reached and the owners of partitions are known',
+    response: { 200: healthAnswer('it can'), 503: healthAnswer('it cannot, and why') },
+  },
+  '/metrics': {
+    summary: 'Prometheus metrics',
+    response: {
+      200: { description: 'text exposition format', content: { 'text/plain': { schema: { type: 'string' } } } },
+    },
+  },
+}
+
+/** OpenAPI 3.1 from the routes' schemas: /docs for people, /docs/json for machines. Call it before adding routes. */
+export async function addDocumentation(app: FastifyInstance): Promise<void> {
+  for (const component of COMPONENTS) app.addSchema(component)
+  app.addHook('onRoute', (route) => {
+    const monitoring = MONITORING[route.url]
+    if (monitoring !== undefined && route.method === 'GET') route.schema = { tags: ['system'], ...monitoring }
+  })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Candlewick',
+        version,
+        description:
+          'Live prices, running averages and OHLCV bars. Errors are RFC 9457 problem details; times are epoch ms.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/' }],
+      tags: [
+        { name: 'live', description: 'from the processors’ stores' },
+        { name: 'history', description: 'from Cassandra, overlaid with live state' },
+        { name: 'system', description: 'the system itself' },
+      ],
+    },
+    refResolver: { buildLocalReference: (json, _baseUri, _fragment, index) => String(json.$id ?? `schema-${index}`) },
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY, indexPrefix: '' })
+}

@@ -1,0 +1,70 @@
+import { HistoryReader } from '@candlewick/cassandra/reader'
+import { cassandraConfig } from '@candlewick/cassandra/settings'
+import { topicNames } from '@candlewick/schemas/topics'
+import { createRegistry, listen } from '@candlewick/service/http'
+import { kafkaConfig } from '@candlewick/service/kafka-settings'
+import { runProcess } from '@candlewick/service/process'
+import { KafkaClient } from '@candlewick/streams/kafka/client'
+import { QueryClient } from '@candlewick/streams/queries/query-client'
+import { buildApp } from './app.js'
+import { systemClock } from './dependencies.js'
+import { ProcessorTasks } from './live/processor-tasks.js'
+import { createMetrics } from './metrics.js'
+import { appOptions, API_SETTINGS } from './settings.js'
+import { Feed } from './ws/feed.js'
+import { LatestMarket } from './ws/latest-market.js'
+import { keepSeeding } from './ws/seed.js'
+
+runProcess({
+  name: 'query-api',
+  summary: 'REST, WebSocket and the live page.',
+  settings: API_SETTINGS,
+  async run({ settings, log, onClose, fail }) {
+    const topics = topicNames(settings.TOPIC_PREFIX)
+    const metrics = createMetrics(createRegistry())
+    const market = new LatestMarket({ maxSymbols: settings.WS_MAX_TRACKED_SYMBOLS })
+
+    // Neither Kafka nor Cassandra has to be there: the API says what it cannot do until they are.
+    const history = new HistoryReader(cassandraConfig(settings), { log })
+    onClose('history', () => history.close())
+    void history.connect()
+
+    const client = new KafkaClient(kafkaConfig(settings, 'query-api'), log)
+    onClose('kafka', () => client.close())
+    const live = new QueryClient(client, {
+      applicationId: settings.APPLICATION_ID,
+      topic: topics.trades,
+      token: settings.INTERNAL_TOKEN,
+      log,
+    })
+    onClose('queries', () => live.close())
+    const feed = new Feed(client, { topics, market, metrics, log })
+    onClose('feed', () => feed.close())
+
+    const app = await buildApp(
+      {
+        live,
+        history,
+        tasks: new ProcessorTasks(live, { token: settings.INTERNAL_TOKEN }),
+        market,
+        clock: systemClock,
+        metrics,
+        log,
+        ready: () => {
+          if (!feed.isFollowing) return 'Kafka has not been reached yet'
+          if (live.routing().members.length === 0) return 'no processor has been found yet'
+          return undefined
+        },
+      },
+      appOptions(settings),
+    )
+    onClose('http', () => app.close())
+    const url = await listen(app, { host: settings.HOST, port: settings.API_PORT, setting: 'API_PORT' })
+    log.info({ url }, 'listening')
+
+    const seeding = new AbortController()
+    onClose('seeding', () => seeding.abort())
+    const following = Promise.all([live.start(), feed.start()])
+    following.then(() => keepSeeding(live, market, { signal: seeding.signal, log })).catch(fail)
+  },
+})

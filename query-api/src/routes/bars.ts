@@ -1,0 +1,62 @@
+import { MAX_BARS } from '@candlewick/schemas/queries'
+import type { Bar } from '@candlewick/schemas/types'
+import type { FastifyInstance } from 'fastify'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { Clock, History, LiveState } from '../dependencies.js'
+import { askHistory } from '../history/ask.js'
+import { overlay } from '../history/overlay.js'
+import { problemOf, unknownSymbol } from '../live/ask.js'
+import { parseRange, parseSymbol, type Range } from '../parameters.js'
+import { given } from '../problems.js'
+import { BarsAnswer, BarsQuery, problemAnswer, SymbolParams } from '../schemas.js'
+
+/** GET /symbols/:symbol/bars: the history, overlaid with what the processor's stores hold, the open bar included. */
+export function barsRoute(app: FastifyInstance, live: LiveState, history: History, clock: Clock): void {
+  app.withTypeProvider<TypeBoxTypeProvider>().get(
+    '/symbols/:symbol/bars',
+    {
+      schema: {
+        tags: ['history'],
+        summary: 'OHLCV bars',
+        params: SymbolParams,
+        querystring: BarsQuery,
+        response: {
+          200: BarsAnswer,
+          400: problemAnswer('bad parameter, with the reason'),
+          404: problemAnswer('unknown symbol'),
+          503: problemAnswer('Cassandra is away'),
+        },
+      },
+    },
+    async (request) => {
+      const symbol = given(parseSymbol(request.params.symbol))
+      const { interval } = request.query
+      const range = given(parseRange(request.query, clock.nowMs()))
+      const [answer, kept] = await Promise.all([
+        live.query<Bar[]>('bars', symbol, liveParams(interval, range)),
+        askHistory(history.bars(symbol, interval, range)),
+      ])
+      switch (answer.kind) {
+        case 'ok':
+          return { symbol, interval, bars: overlay(kept, answer.result, range), source: answer.source }
+        case 'not-found':
+          // Known from the history alone: the application was started afresh and has seen no trade of it yet.
+          if (kept.length === 0) throw unknownSymbol(symbol)
+          return { symbol, interval, bars: kept, source: answer.source }
+        case 'no-owner':
+          return { symbol, interval, bars: kept, partial: true as const }
+        case 'bad-request':
+          throw problemOf(answer, symbol)
+      }
+    },
+  )
+}
+
+/**
+ * The stores answer with the newest `limit` bars of a range. With `from` the first ones are wanted: so all are asked
+ * for (they keep two days of minutes, fewer than MAX_BARS), and the overlay cuts.
+ */
+function liveParams(interval: string, { fromMs, toMs, limit }: Range): Record<string, string> {
+  if (fromMs === undefined) return { interval, to: String(toMs), limit: String(Math.min(limit, MAX_BARS)) }
+  return { interval, from: String(fromMs), to: String(toMs), limit: String(MAX_BARS) }
+}

@@ -1,0 +1,60 @@
+import type { SymbolSummary } from '@candlewick/schemas/queries'
+import type { FastifyInstance } from 'fastify'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { LiveState, Source } from '../dependencies.js'
+import { ProblemError } from '../problems.js'
+import { ListQuery, problemAnswer, SymbolsAnswer } from '../schemas.js'
+
+/** GET /symbols: every symbol there has been a trade of, with where it stands. */
+export function symbolsRoute(app: FastifyInstance, live: LiveState): void {
+  app.withTypeProvider<TypeBoxTypeProvider>().get(
+    '/symbols',
+    {
+      schema: {
+        tags: ['live'],
+        summary: 'All symbols, a page at a time',
+        querystring: ListQuery,
+        response: {
+          200: SymbolsAnswer,
+          400: problemAnswer('bad parameter'),
+          503: problemAnswer('no processor at all'),
+        },
+      },
+    },
+    async (request) => {
+      const { limit, after } = request.query
+      const { results, missingPartitions } = await live.queryAll<SymbolSummary[]>('symbols')
+      if (results.length === 0) throw new ProblemError('no-owner', 'no processor answers just now: ask again')
+      const all = newestOfEach(results)
+      const from = after === undefined ? 0 : all.findIndex(({ symbol }) => symbol > after)
+      const rest = from === -1 ? [] : all.slice(from)
+      const symbols = rest.slice(0, limit)
+      return {
+        symbols,
+        sources: distinct(results.map(({ source }) => source)),
+        ...(rest.length > limit && { next: symbols.at(-1)!.symbol }),
+        ...(missingPartitions.length > 0 && { partial: true as const }),
+      }
+    },
+  )
+}
+
+/** One summary per symbol, ascending: while a task moves two instances may answer for it, the fresher is believed. */
+function newestOfEach(results: readonly { result: SymbolSummary[]; source: Source }[]): SymbolSummary[] {
+  const summaries = new Map<string, SymbolSummary>()
+  for (const { result } of [...results].sort((a, b) => b.source.staleMs - a.source.staleMs)) {
+    for (const summary of result) summaries.set(summary.symbol, summary)
+  }
+  return [...summaries.values()].sort((a, b) => (a.symbol < b.symbol ? -1 : 1))
+}
+
+/** Each instance and role once, with the age of the oldest of its answers. */
+function distinct(sources: readonly Source[]): Source[] {
+  const byName = new Map<string, Source>()
+  for (const source of sources) {
+    const name = `${source.role} ${source.instance}`
+    const staleMs = Math.max(source.staleMs, byName.get(name)?.staleMs ?? 0)
+    byName.set(name, { ...source, staleMs })
+  }
+  return [...byName.values()]
+}

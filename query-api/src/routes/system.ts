@@ -1,0 +1,51 @@
+import type { FastifyInstance } from 'fastify'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { LiveState, TaskStatuses } from '../dependencies.js'
+import { NoQuery, problemAnswer, TasksAnswer, TopologyAnswer } from '../schemas.js'
+
+/** GET /topology and /tasks: the system itself. */
+export function systemRoutes(app: FastifyInstance, live: LiveState, tasks: TaskStatuses): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>()
+  typed.get(
+    '/topology',
+    {
+      schema: {
+        tags: ['system'],
+        summary: 'Which processor owns which partition',
+        querystring: NoQuery,
+        response: { 200: TopologyAnswer, 400: problemAnswer('bad parameter') },
+      },
+    },
+    async () => {
+      const { applicationId, generation, members, partitions } = live.routing()
+      return {
+        applicationId,
+        generation,
+        members: members.map(({ instance, endpoint, tasks: owned }) => ({ instance, endpoint, tasks: [...owned] })),
+        partitions: [...partitions],
+      }
+    },
+  )
+  typed.get(
+    '/tasks',
+    {
+      schema: {
+        tags: ['system'],
+        summary: 'The state of every task, as each processor tells it',
+        querystring: NoQuery,
+        response: { 200: TasksAnswer, 400: problemAnswer('bad parameter') },
+      },
+    },
+    async () => {
+      const instances = await tasks.gather()
+      return {
+        instances: instances.map(({ instance, endpoint, tasks: known, error }) => ({
+          instance,
+          endpoint,
+          ...(known !== undefined && { tasks: [...known] }),
+          ...(error !== undefined && { error }),
+        })),
+      }
+    },
+  )
+}

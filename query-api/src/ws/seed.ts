@@ -1,0 +1,45 @@
+import type { SymbolSummary } from '@candlewick/schemas/queries'
+import type { Logger } from '@candlewick/service/logger'
+import { setTimeout } from 'node:timers/promises'
+import type { LiveState } from '../dependencies.js'
+import type { LatestMarket } from './latest-market.js'
+
+/**
+ * Fills the market with where every symbol stood before the feed began to follow: what the topics have said since is
+ * newer and stays. To be called once the feed follows, so that nothing falls between.
+ * @returns the partitions that had no owner to ask: call again later for those
+ */
+export async function seedFromProcessors(live: LiveState, market: LatestMarket): Promise<number[]> {
+  const { results, missingPartitions } = await live.queryAll<SymbolSummary[]>('symbols')
+  for (const { result } of results) {
+    for (const { symbol, last, lastTime, minute, day } of result) {
+      if (last !== null && lastTime !== null) market.seedPrice({ symbol, price: last, volume: 0, time: lastTime })
+      if (minute !== null) market.seedBar(minute)
+      if (day !== null) market.seedBar(day)
+    }
+  }
+  return missingPartitions
+}
+
+const RETRY_MS = 1_000
+
+/** Seeds until every partition's owner has been asked, or until it is called off. Never rejects. */
+export async function keepSeeding(
+  live: LiveState,
+  market: LatestMarket,
+  { signal, log }: { signal: AbortSignal; log: Pick<Logger, 'info' | 'warn'> },
+): Promise<void> {
+  let told = ''
+  while (!signal.aborted) {
+    const missing = await seedFromProcessors(live, market).catch((error: unknown) => String(error))
+    if (Array.isArray(missing) && missing.length === 0) {
+      log.info({ symbols: market.symbolCount }, 'snapshots are complete')
+      return
+    }
+    if (String(missing) !== told) {
+      told = String(missing)
+      log.warn({ missing }, 'snapshots are not complete yet: some partitions have no owner, asking again')
+    }
+    await setTimeout(RETRY_MS, undefined, { signal }).catch(() => undefined)
+  }
+}
