@@ -43,6 +43,16 @@ export function classifyWriteError(error: unknown): WriteFailure {
   }
 }
 
+/** A short code that groups causes: TRUNCATED, VALUE_OUT_OF_RANGE, CASSANDRA_INVALID, ... */
+export function codeOf(error: Error): string {
+  if (error instanceof errors.ResponseError) {
+    const name = Object.entries(code).find(([, value]) => value === error.code)?.[0]
+    return `CASSANDRA_${(name ?? String(error.code)).toUpperCase()}`
+  }
+  const { code: own } = error as { code?: unknown }
+  return typeof own === 'string' ? own : error.name
+}
+
 /** One line about a driver's error, without its stack, its query and its values. */
 export function reasonOf(error: unknown): string {
   if (error instanceof errors.NoHostAvailableError) {

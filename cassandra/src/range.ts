@@ -56,7 +56,8 @@ export function monthBuckets(range: TimeRange): Buckets {
   const { fromMs, toMs } = clamp(range, () => -MAX_TIME_MS)
   const earliest = addMonths(monthOf(toMs), 1 - MAX_MONTHS)
   const months: number[] = []
-  for (let month = Math.max(monthOf(fromMs), earliest); month <= dayOf(toMs); month = addMonths(month, 1)) {
+  const first = dayOf(fromMs) <= earliest ? earliest : monthOf(fromMs)
+  for (let month = first; month <= dayOf(toMs); month = addMonths(month, 1)) {
     months.push(month)
   }
   return inOrder(range, fromMs, toMs, months)

@@ -1,4 +1,4 @@
-import { policies, types, type Client } from 'cassandra-driver'
+import { policies, type Client, type types } from 'cassandra-driver'
 import type { Average, Bar } from '@candlewick/schemas/types'
 import { unlessAborted } from './abort.js'
 import { averagesSlotOf } from './buckets.js'

@@ -1,13 +1,13 @@
 import { policies, type Client } from 'cassandra-driver'
 import type { Registry } from 'prom-client'
 import { KafkaClient } from '@candlewick/streams/kafka/client'
-import type { KafkaConfig } from '@candlewick/streams/kafka/config'
+import type { KafkaConfig, KafkaLog } from '@candlewick/streams/kafka/config'
 import { GroupConsumer } from '@candlewick/streams/kafka/group-consumer'
 import type { FetchedChunk } from '@candlewick/streams/kafka/records/decode'
 import { prepareCodecs } from '@candlewick/schemas/codecs'
 import { topicNames } from '@candlewick/schemas/topics'
 import { unlessAborted } from './abort.js'
-import { connectWhenUp, createClient, type Log } from './client.js'
+import { connectWhenUp, createClient } from './client.js'
 import type { CassandraConfig } from './settings.js'
 import { cassandraWrites } from './sink/cassandra-writes.js'
 import { DeadLetters } from './sink/dead-letters.js'
@@ -26,7 +26,7 @@ export interface SinkConfig {
 }
 
 export interface SinkOptions {
-  log: Log
+  log: KafkaLog
   registry: Registry
   onHealth?(health: SinkHealth): void
   /** Stands in for Cassandra's client in tests of what happens when writes fail. */
@@ -70,7 +70,7 @@ export class CassandraSink {
       [names.averages, 'averages'],
       [names.bars, 'bars'],
     ])
-    this.kafka = new KafkaClient(config.kafka, log as never)
+    this.kafka = new KafkaClient(config.kafka, log)
     this.deadLetters = new DeadLetters(this.kafka, names.deadLetters, log)
     this.metrics = new SinkMetrics(registry, () => this.lagByTopic())
     this.writer = new Writer({
@@ -88,7 +88,7 @@ export class CassandraSink {
       isolation: 'read_committed',
       maxConcurrentPartitions: MAX_CONCURRENT_PARTITIONS,
       handle: (chunk, signal) => this.handle(chunk, signal),
-      log: log as never,
+      log: log,
     })
   }
 

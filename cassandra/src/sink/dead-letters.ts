@@ -1,8 +1,8 @@
-import { deadLetterHeaders } from '@candlewick/streams/kafka/dead-letter'
+import { deadLetterHeaders } from '@candlewick/schemas/dead-letter'
 import type { KafkaClient } from '@candlewick/streams/kafka/client'
 import { IdempotentProducer } from '@candlewick/streams/kafka/idempotent-producer'
 import type { Log } from '../client.js'
-import { ValueOutOfRange } from '../errors.js'
+import { codeOf } from '../errors.js'
 import type { RejectedRecord, SourceRecord } from './plan.js'
 
 /** Dead letters are rare; more than this at a time wait for the broker. */
@@ -27,11 +27,11 @@ export class DeadLetters {
     this.producer ??= this.start()
     const producer = await this.producer
     for (const { source, error } of records) {
-      const atMs = Date.now()
-      const reason = error instanceof ValueOutOfRange ? 'value-out-of-range' : 'undecodable'
-      const headers = deadLetterHeaders({ error, atMs, topic, partition, offset: source.offset, reason })
+      const timeMs = Date.now()
+      const record = { topic, partition, offset: source.offset }
+      const headers = deadLetterHeaders({ exception: codeOf(error), message: error.message, timeMs, record })
       const { key, value } = bytesOf(source)
-      while (!producer.send(this.topic, null, key, value, atMs, headers)) {
+      while (!producer.send(this.topic, null, key, value, timeMs, headers)) {
         await producer.whenBelow(MAX_BUFFERED_BYTES / 2)
       }
     }

@@ -44,66 +44,88 @@ export const MAX_ROWS_PER_WRITE = 64
 const MAX_BYTES_PER_WRITE = 32 * 1024
 
 /**
- * Decides what a chunk writes; touches nothing. Of the averages of a symbol and slot, and of the announcements of a bar,
- * only the last of the chunk is written: the ones before it would be overwritten at once.
- * A record that no table can hold is rejected by itself; an average or bar without a value (a tombstone) is nothing to do.
+ * Decides what a chunk writes; touches nothing.
  * @throws KafkaError when the chunk itself is corrupt
  */
 export function planChunk(chunk: FetchedChunk, topic: SinkTopic): Plan {
-  const rows = new RowsByPartition()
-  const rejected: RejectedRecord[] = []
-  const averages = new Map<string, { average: Average; source: SourceRecord }>()
-  const newest = new Map<string, { average: Average; source: SourceRecord }>()
-  const bars = new Map<string, { bar: Bar; source: SourceRecord }>()
+  const planner = new Planner(topic, chunk.partition)
+  visitRecords(chunk, 'read_committed', (offset, brokerTimeMs, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
+    planner.add({ offset, brokerTimeMs, bytes, keyStart, keyEnd, valueStart, valueEnd })
+  })
+  return planner.plan()
+}
 
-  function attempt(source: SourceRecord, step: () => void): void {
-    try {
-      step()
-    } catch (error) {
-      rejected.push({ source, error: error instanceof Error ? error : new Error(String(error)) })
+interface Latest<T> {
+  value: T
+  source: SourceRecord
+}
+
+/**
+ * Takes the records of one partition in their order. Of the averages of a symbol and slot, and of the announcements of
+ * a bar, only the last is written: the ones before it would be overwritten at once. A record that no table can hold is
+ * rejected by itself; an average or a bar without a value (a tombstone) is nothing to do.
+ */
+export class Planner {
+  private readonly rows = new RowsByPartition()
+  private readonly rejected: RejectedRecord[] = []
+  private readonly averages = new Map<string, Latest<Average>>()
+  private readonly newest = new Map<string, Latest<Average>>()
+  private readonly bars = new Map<string, Latest<Bar>>()
+
+  constructor(
+    private readonly topic: SinkTopic,
+    private readonly partition: number,
+  ) {}
+
+  add(source: SourceRecord): void {
+    this.orReject(source, () => {
+      this.decode(source)
+    })
+  }
+
+  plan(): Plan {
+    for (const { value, source } of this.averages.values()) {
+      this.orReject(source, () => {
+        const row = averagesRow(value, source.brokerTimeMs)
+        this.rows.add('running_averages', `${value.symbol}|${dayOf(averagesSlotOf(value.asOf))}`, row, source)
+        if (this.newest.get(value.symbol)?.source !== source) return
+        this.rows.add('latest', '', latestRow(value, source.brokerTimeMs), source)
+      })
+    }
+    for (const { value, source } of this.bars.values()) {
+      this.orReject(source, () => {
+        const key = `${value.symbol}|${value.interval}|${monthOf(value.start)}`
+        this.rows.add('bars', key, barRow(value, source.brokerTimeMs), source)
+      })
+    }
+    return { writes: this.rows.writes(), rejected: this.rejected }
+  }
+
+  private decode(source: SourceRecord): void {
+    const { bytes, valueStart, valueEnd, offset, brokerTimeMs } = source
+    if (valueEnd < valueStart) {
+      if (this.topic === 'trades') throw new TypeError('a trade without a value')
+    } else if (this.topic === 'trades') {
+      const trade = tradeCodec.decode(bytes, valueStart, valueEnd)
+      const row = tradeRow(trade, { partition: this.partition, offset, brokerTimeMs })
+      this.rows.add('trades', `${trade.symbol}|${dayOf(trade.timestamp)}`, row, source)
+    } else if (this.topic === 'averages') {
+      const value = averageCodec.decode(bytes, valueStart, valueEnd)
+      this.averages.set(`${value.symbol}|${averagesSlotOf(value.asOf)}`, { value, source })
+      this.newest.set(value.symbol, { value, source })
+    } else {
+      const value = barCodec.decode(bytes, valueStart, valueEnd)
+      this.bars.set(`${value.symbol}|${value.interval}|${value.start}`, { value, source })
     }
   }
 
-  visitRecords(
-    chunk,
-    'read_committed',
-    (offset, brokerTimeMs, bytes, keyStart, keyEnd, valueStart, valueEnd, _headersStart) => {
-      const source = { offset, brokerTimeMs, bytes, keyStart, keyEnd, valueStart, valueEnd }
-      if (valueEnd < valueStart && topic !== 'trades') return
-      attempt(source, () => {
-        if (valueEnd < valueStart) throw new TypeError('a trade without a value')
-        if (topic === 'trades') {
-          const trade = tradeCodec.decode(bytes, valueStart, valueEnd)
-          const key = `${trade.symbol}|${dayOf(trade.timestamp)}`
-          rows.add('trades', key, tradeRow(trade, { partition: chunk.partition, offset, brokerTimeMs }), source)
-        } else if (topic === 'averages') {
-          const average = averageCodec.decode(bytes, valueStart, valueEnd)
-          averages.set(`${average.symbol}|${averagesSlotOf(average.asOf)}`, { average, source })
-          newest.set(average.symbol, { average, source })
-        } else {
-          const bar = barCodec.decode(bytes, valueStart, valueEnd)
-          bars.set(`${bar.symbol}|${bar.interval}|${bar.start}`, { bar, source })
-        }
-      })
-    },
-  )
-  for (const { average, source } of averages.values()) {
-    attempt(source, () => {
-      const key = `${average.symbol}|${dayOf(averagesSlotOf(average.asOf))}`
-      const averageRow = averagesRow(average, source.brokerTimeMs)
-      rows.add('running_averages', key, averageRow, source)
-      if (newest.get(average.symbol)?.source === source) {
-        rows.add('latest', '', latestRow(average, source.brokerTimeMs), source)
-      }
-    })
+  private orReject(source: SourceRecord, step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.rejected.push({ source, error: error instanceof Error ? error : new Error(String(error)) })
+    }
   }
-  for (const { bar, source } of bars.values()) {
-    attempt(source, () => {
-      const key = `${bar.symbol}|${bar.interval}|${monthOf(bar.start)}`
-      rows.add('bars', key, barRow(bar, source.brokerTimeMs), source)
-    })
-  }
-  return { writes: rows.writes(), rejected }
 }
 
 /** Collects rows by table and partition, and cuts them into writes. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { unlessAborted } from '../abort.js'
 import { classifyWriteError, reasonOf } from '../errors.js'
@@ -48,6 +49,8 @@ export class Writer {
    */
   async writeAll(writes: readonly Write[], signal: AbortSignal): Promise<RejectedRecord[]> {
     const rejected: RejectedRecord[] = []
+    // One listener per write of the chunk is no leak.
+    setMaxListeners(0, signal)
     await Promise.all(
       writes.map(async (write) => {
         await this.slots.acquire(signal)

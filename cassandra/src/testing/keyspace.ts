@@ -20,10 +20,10 @@ export interface TestKeyspace {
 }
 
 /** Keeps lines instead of writing them. */
-export function recordingLog(): Log & { lines: string[] } {
+export function recordingLog(): Log & { lines: string[]; debug(): void } {
   const lines: string[] = []
   const add = (_fields: object, message: string) => lines.push(message)
-  return { lines, info: add, warn: add, error: add }
+  return { lines, debug: () => undefined, info: add, warn: add, error: add }
 }
 
 /** A name nobody else has; nothing is made. */
