@@ -16,11 +16,11 @@ const internedTexts = new Array<string>(SLOTS).fill('')
 
 function decodeUtf8(bytes: Buffer, start: number, end: number): string {
   const length = end - start
-  if (length > LONGEST) return bytes.utf8Slice(start, end)
+  if (length > LONGEST) return bytes.toString('utf8', start, end)
   let hash = 0x811c9dc5
   for (let at = start; at < end; at++) {
     const byte = bytes[at]!
-    if (byte > 127) return bytes.utf8Slice(start, end)
+    if (byte > 127) return bytes.toString('utf8', start, end)
     hash = Math.imul(hash ^ byte, 0x01000193)
   }
   const slot = (hash ^ (hash >>> 15)) & (SLOTS - 1)
@@ -28,7 +28,7 @@ function decodeUtf8(bytes: Buffer, start: number, end: number): string {
   if (known !== undefined && known.length === length && known.compare(bytes, start, end) === 0) {
     return internedTexts[slot]!
   }
-  const text = bytes.latin1Slice(start, end)
+  const text = bytes.toString('latin1', start, end)
   internedBytes[slot] = Buffer.from(bytes.subarray(start, end))
   internedTexts[slot] = text
   return text

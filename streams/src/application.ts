@@ -1,0 +1,253 @@
+import { resolve } from 'node:path'
+import type { Registry } from 'prom-client'
+import { StreamsError } from './errors.js'
+import { KafkaClient } from './kafka/client.js'
+import type { KafkaConfig, KafkaLog } from './kafka/config.js'
+import type { AssignmentMap } from './membership/group-metadata.js'
+import { createMetrics } from './metrics.js'
+import type { TaskStatusName } from './processing/stream-task.js'
+import type { TaskView } from './queries/task-view.js'
+import type { EngineFactory } from './state/engine.js'
+import { LevelDbEngine } from './state/leveldb-engine.js'
+import { StateDirectory } from './state/state-directory.js'
+import { StreamInstance } from './stream-instance.js'
+import type { Topology } from './topology/topology.js'
+
+export interface KafkaStreamsOptions {
+  /** Names the consumer group, the changelog topics and the state directory. One per application. */
+  applicationId: string
+  kafka: KafkaConfig
+  /** Where state lies; each process needs one of its own. */
+  stateDir: string
+  /** The stable name of this process; without it one is made at the first start and kept in the state directory. */
+  instanceId?: string
+  /** Base URL at which other processes reach this one's queries. */
+  endpoint?: string
+  log: KafkaLog
+  metrics?: Registry
+  /** An interval of processing is committed at least this often. Default 100 ms. */
+  commitIntervalMs?: number
+  /** ... and when it has this many input records. Default 20,000. */
+  maxIntervalRecords?: number
+  /** For the live objects of all stores. Default 128 MiB. */
+  cacheBytes?: number
+  /** Default 256 KiB. */
+  fetchBytesPerPartition?: number
+  /** After this long without a heartbeat the group goes on without us. Default 10 s. */
+  sessionTimeoutMs?: number
+  /** Default 1 s. */
+  heartbeatIntervalMs?: number
+  /** How long the group waits for its members to finish what they are at. Default 20 s. */
+  rebalanceTimeoutMs?: number
+  /** After this long the broker aborts a transaction nobody ends. Default 10 s. */
+  transactionTimeoutMs?: number
+  /** Of changelog topics; default: the broker's. */
+  replicationFactor?: number
+  makeEngine?: EngineFactory
+}
+
+export type KafkaStreamsState =
+  'CREATED' | 'REBALANCING' | 'RESTORING' | 'RUNNING' | 'PENDING_SHUTDOWN' | 'CLOSED' | 'ERROR'
+
+/** The legal moves; anything else is a broken invariant. */
+const MOVES: Readonly<Record<KafkaStreamsState, readonly KafkaStreamsState[]>> = {
+  CREATED: ['REBALANCING', 'PENDING_SHUTDOWN', 'ERROR'],
+  REBALANCING: ['RESTORING', 'RUNNING', 'PENDING_SHUTDOWN', 'ERROR'],
+  RESTORING: ['RUNNING', 'REBALANCING', 'PENDING_SHUTDOWN', 'ERROR'],
+  RUNNING: ['REBALANCING', 'RESTORING', 'PENDING_SHUTDOWN', 'ERROR'],
+  PENDING_SHUTDOWN: ['CLOSED'],
+  CLOSED: [],
+  ERROR: ['CLOSED'],
+}
+
+export interface TaskStatus {
+  id: string
+  status: TaskStatusName
+  partition: number
+  inputs: { topic: string; offset: number; lag: number | null }[]
+  streamTimeMs: number
+  closingClockMs: number
+}
+
+/** Who answers about a task, and how surely. */
+export interface ServedTask {
+  view: TaskView
+  instance: string
+  /** `active` only while the group surely counts on this instance. */
+  role: 'active' | 'standby'
+  /** 0 for an active; else how old the state may be. */
+  staleMs: number
+  generation: number
+}
+
+/** How long a clean close may take before it is given up. */
+const CLOSE_TIMEOUT_MS = 15_000
+
+/** An application: one process, one member of its group. Scale by starting more of them. */
+export class KafkaStreams {
+  readonly #options: KafkaStreamsOptions
+  readonly #directory: StateDirectory
+  readonly #client: KafkaClient
+  readonly #stateListeners: ((state: KafkaStreamsState, previous: KafkaStreamsState) => void)[] = []
+  readonly #fatalListeners: ((error: Error) => void)[] = []
+  #state: KafkaStreamsState = 'CREATED'
+  #instance: StreamInstance | undefined
+  #running: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(
+    readonly topology: Topology,
+    options: KafkaStreamsOptions,
+  ) {
+    if (!/^[a-zA-Z0-9._-]{1,100}$/.test(options.applicationId)) {
+      throw new TypeError(`application id '${options.applicationId}' must be 1 to 100 letters, digits, '.', '_' or '-'`)
+    }
+    this.#options = options
+    this.#directory = new StateDirectory(resolve(options.stateDir), options.applicationId)
+    this.#client = new KafkaClient(options.kafka, options.log)
+  }
+
+  get state(): KafkaStreamsState {
+    return this.#state
+  }
+
+  get applicationId(): string {
+    return this.#options.applicationId
+  }
+
+  /** Known after start(). */
+  get instanceId(): string {
+    return this.#directory.instanceId
+  }
+
+  onStateChange(listener: (state: KafkaStreamsState, previous: KafkaStreamsState) => void): void {
+    this.#stateListeners.push(listener)
+  }
+
+  /** Told when the application stopped because it cannot go on; the process should end. */
+  onFatal(listener: (error: Error) => void): void {
+    this.#fatalListeners.push(listener)
+  }
+
+  /**
+   * Takes the state directory and starts to work; resolves when that has begun. A Kafka that is away is waited for.
+   * @throws StreamsError LOCKED or STATE
+   */
+  async start(): Promise<void> {
+    if (this.#state !== 'CREATED') throw new Error(`cannot start: the application is ${this.#state}`)
+    await this.#directory.open(this.#options.instanceId)
+    this.#move('REBALANCING')
+    const { applicationId, log, metrics } = this.#options
+    this.#instance = new StreamInstance({
+      topology: this.topology,
+      applicationId,
+      client: this.#client,
+      log,
+      metrics: createMetrics(metrics),
+      directory: this.#directory,
+      makeEngine: this.#options.makeEngine ?? ((directory) => new LevelDbEngine(directory)),
+      endpoint: this.#options.endpoint ?? null,
+      commitIntervalMs: this.#options.commitIntervalMs ?? 100,
+      maxIntervalRecords: this.#options.maxIntervalRecords ?? 20_000,
+      cacheBytes: this.#options.cacheBytes ?? 128 << 20,
+      fetchBytesPerPartition: this.#options.fetchBytesPerPartition ?? 256 << 10,
+      sessionTimeoutMs: this.#options.sessionTimeoutMs ?? 10_000,
+      heartbeatIntervalMs: this.#options.heartbeatIntervalMs ?? 1_000,
+      rebalanceTimeoutMs: this.#options.rebalanceTimeoutMs ?? 20_000,
+      transactionTimeoutMs: this.#options.transactionTimeoutMs ?? 10_000,
+      replicationFactor: this.#options.replicationFactor ?? -1,
+      onPhase: (phase) => {
+        if (this.#state !== phase && MOVES[this.#state].includes(phase)) this.#move(phase)
+      },
+    })
+    this.#running = this.#instance.run().catch((error: unknown) => this.#fail(error))
+  }
+
+  /** Commits what was processed, closes the state cleanly and leaves the group. Memoised. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  tasks(): TaskStatus[] {
+    return [...(this.#instance?.tasks.values() ?? [])].map((task) => ({
+      id: task.id,
+      status: task.status,
+      partition: task.partition,
+      inputs: task.inputs.map(({ topic, partition, offset }) => {
+        return { topic, offset, lag: this.#instance?.lagOf(topic, partition) ?? null }
+      }),
+      streamTimeMs: task.processor.clock.streamTimeMs,
+      closingClockMs: task.processor.clock.closingClockMs,
+    }))
+  }
+
+  /** Partitions of an input topic; 0 before they are known. */
+  partitionCount(topic: string): number {
+    return this.#instance?.partitionsOf(topic) ?? 0
+  }
+
+  /** Who does what, as the leader decided last; undefined before the first assignment. */
+  get assignment(): AssignmentMap | undefined {
+    return this.#instance?.assignment
+  }
+
+  /** The tasks of this instance whose state is complete, for queries. */
+  served(): ServedTask[] {
+    const instance = this.#instance
+    if (instance === undefined) return []
+    const sinceHeartbeatMs = performance.now() - instance.lastHeartbeatAtMs
+    const sure = sinceHeartbeatMs < (this.#options.sessionTimeoutMs ?? 10_000)
+    return [...instance.tasks.values()]
+      .filter(({ complete }) => complete)
+      .map((task) => {
+        const active = sure && task.status === 'RUNNING'
+        return {
+          view: task.view(),
+          instance: this.#directory.instanceId,
+          role: active ? 'active' : 'standby',
+          staleMs: active ? 0 : Math.round(sinceHeartbeatMs),
+          generation: instance.generationId,
+        }
+      })
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === 'CREATED') {
+      this.#move('PENDING_SHUTDOWN')
+      this.#move('CLOSED')
+      return
+    }
+    const failed = this.#state === 'ERROR'
+    if (!failed) this.#move('PENDING_SHUTDOWN')
+    this.#instance?.stop()
+    await within(CLOSE_TIMEOUT_MS, this.#running)
+    await within(CLOSE_TIMEOUT_MS, this.#instance?.close({ commit: !failed }))
+    await this.#client.close()
+    await this.#directory.close()
+    this.#move('CLOSED')
+  }
+
+  #fail(error: unknown): void {
+    if (this.#state === 'PENDING_SHUTDOWN') return
+    this.#move('ERROR')
+    const known = error instanceof Error ? error : new StreamsError('PROCESSING', String(error))
+    this.#options.log.error({ err: known }, 'the application stopped')
+    for (const listener of this.#fatalListeners) listener(known)
+  }
+
+  #move(state: KafkaStreamsState): void {
+    const previous = this.#state
+    if (!MOVES[previous].includes(state)) throw new Error(`illegal move from ${previous} to ${state}`)
+    this.#state = state
+    this.#options.log.info({ state, previous }, 'state changed')
+    for (const listener of this.#stateListeners) listener(state, previous)
+  }
+}
+
+/** Waits for something that may hang when Kafka is away. */
+async function within(timeoutMs: number, work: Promise<void> | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([work, new Promise<void>((done) => (timer = setTimeout(done, timeoutMs)))])
+  clearTimeout(timer)
+}

@@ -1,0 +1,133 @@
+import { deadLetterHeaders } from '../kafka/dead-letter.js'
+import type { KafkaClient } from '../kafka/client.js'
+import { partitionFor } from '../kafka/partitioner.js'
+import type { TransactionalProducer } from '../kafka/transactional-producer.js'
+import type { StreamsMetrics } from '../metrics.js'
+import type { StreamTask } from '../processing/stream-task.js'
+import type { TaskOutput, UndecodableRecord } from '../processing/task.js'
+import type { CacheBudget } from '../state/object-cache.js'
+import { commit, freeze } from './committer.js'
+import { Interval, type Stamp } from './interval.js'
+
+export interface CommitPipelineOptions {
+  applicationId: string
+  client: KafkaClient
+  producer: TransactionalProducer
+  metrics: StreamsMetrics
+  budget: CacheBudget
+  /** An interval ends when it is this old ... */
+  commitIntervalMs: number
+  /** ... or has this many input records ... */
+  maxRecords: number
+  /** ... or this many bytes to be written ... */
+  maxBytes: number
+  /** ... and while input is light as soon as all of it is through, but not closer together than this. */
+  minIntervalMs: number
+  /** After each commit, before the next one may begin. */
+  afterCommit(tasks: readonly StreamTask[]): Promise<void>
+}
+
+/**
+ * The current interval, and at most one before it that is being committed. Processing goes on while a commit is under
+ * way, until the current interval is full.
+ */
+export class CommitPipeline {
+  readonly output: TaskOutput
+  readonly #options: CommitPipelineOptions
+  #interval: Interval
+  #inFlight: Promise<void> | undefined
+  #lastFreezeAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: CommitPipelineOptions) {
+    this.#options = options
+    this.#interval = new Interval(performance.now())
+    const { client, metrics } = options
+    this.output = {
+      append: (topic, key, value, timestampMs) => {
+        this.#interval.records.append(topic, partitionFor(key, client.partitionCount(topic)), key, value, timestampMs)
+      },
+      deadLetter: (record) => {
+        metrics.deadLetters.inc({ topic: record.topic })
+        this.#putAside(record)
+      },
+      late: (store) => metrics.late.inc({ store }),
+    }
+  }
+
+  /** Nothing more may be processed before the interval was frozen. */
+  get isFull(): boolean {
+    const { maxRecords, maxBytes, budget } = this.#options
+    const { recordCount, records } = this.#interval
+    return recordCount >= maxRecords || records.sizeBytes >= maxBytes || budget.mustFreeze
+  }
+
+  get busy(): boolean {
+    return this.#inFlight !== undefined
+  }
+
+  /** Whether anything was read since the last freeze. */
+  get hasWork(): boolean {
+    return this.#interval.stamp !== undefined
+  }
+
+  /** performance.now() at which the interval wants to be committed, when it has work and no commit is under way. */
+  dueAtMs(inputIsLight: boolean): number {
+    const { commitIntervalMs, minIntervalMs } = this.#options
+    return inputIsLight ? this.#lastFreezeAtMs + minIntervalMs : this.#interval.openedAtMs + commitIntervalMs
+  }
+
+  /** Stamps the interval at its first record with the generation it belongs to; it commits with that one or not at all. */
+  begin(stamp: Stamp, nowMs: number): void {
+    if (this.#interval.stamp !== undefined) return
+    this.#interval = new Interval(nowMs)
+    this.#interval.stamp = { generationId: stamp.generationId, memberId: stamp.memberId }
+  }
+
+  processed(count: number): void {
+    this.#interval.recordCount += count
+    this.#options.metrics.records.inc(count)
+  }
+
+  /**
+   * Freezes the interval and commits it in the background. Call only while not busy.
+   * @param stamp the generation, for an interval that has only announcements to make and no record yet
+   * @param onFailure told once if the commit fails; the caller then rolls back
+   */
+  start(tasks: readonly StreamTask[], stamp: Stamp, onFailure: (error: unknown) => void): void {
+    if (this.#inFlight !== undefined) throw new Error('a commit is under way already')
+    const { applicationId, producer, metrics, budget } = this.#options
+    const startedAtMs = performance.now()
+    const frozen = freeze(this.#interval, tasks, this.#interval.stamp ?? stamp, applicationId, startedAtMs)
+    this.#interval = new Interval(startedAtMs)
+    this.#lastFreezeAtMs = startedAtMs
+    this.#inFlight = commit(producer, frozen, { applicationId, groupId: applicationId })
+      .then(async () => {
+        metrics.commits.inc()
+        metrics.commitSeconds.observe((performance.now() - startedAtMs) / 1000)
+        metrics.cacheBytes.set(budget.usedBytes)
+        await this.#options.afterCommit(tasks)
+      })
+      .catch(onFailure)
+      .finally(() => {
+        this.#inFlight = undefined
+      })
+  }
+
+  /** Resolves when no commit is under way; never rejects, failures went to `onFailure`. */
+  async settled(): Promise<void> {
+    await this.#inFlight
+  }
+
+  /** Forgets what was collected; the transaction of a commit that failed is ended by the producer's next init(). */
+  drop(): void {
+    this.#interval = new Interval(performance.now())
+  }
+
+  #putAside({ topic, partition, offset, key, value, deadLetterTopic, error }: UndecodableRecord): void {
+    const partitions = this.#options.client.partitionCount(deadLetterTopic)
+    const target = key === null ? partition % partitions : partitionFor(key, partitions)
+    const now = Date.now()
+    const headers = deadLetterHeaders({ error, atMs: now, topic, partition, offset, reason: 'undecodable' })
+    this.#interval.records.append(deadLetterTopic, target, key, value, now, headers)
+  }
+}

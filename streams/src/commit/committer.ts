@@ -1,0 +1,69 @@
+import { changelogTopic } from '../changelog/changelog-topics.js'
+import type { TransactionalProducer } from '../kafka/transactional-producer.js'
+import type { StreamTask } from '../processing/stream-task.js'
+import type { FrozenInterval, Interval, Stamp } from './interval.js'
+
+/**
+ * Ends an interval: announces what is to be published, encodes what changed, and adds it to the interval's records.
+ * Synchronous: no record is processed in between, and processing may go on right after it.
+ */
+export function freeze(
+  interval: Interval,
+  tasks: readonly StreamTask[],
+  stamp: Stamp,
+  applicationId: string,
+  nowMs: number,
+): FrozenInterval {
+  const frozen = tasks.map((task) => {
+    const frozen = task.processor.freeze(nowMs)
+    const timestampMs = Math.max(0, task.processor.clock.streamTimeMs)
+    for (const [store, writes] of frozen.changes) {
+      const topic = changelogTopic(applicationId, store)
+      for (const { key, value } of writes) {
+        interval.records.append(topic, task.partition, key, value ?? null, timestampMs)
+      }
+    }
+    return { task, frozen }
+  })
+  return { stamp, records: interval.records, tasks: frozen, recordCount: interval.recordCount }
+}
+
+/**
+ * Commits a frozen interval: one transaction of the instance, fenced by the group's generation, then the engines.
+ * Each step says what a crash right after it leaves behind.
+ * @throws KafkaError when the transaction fails, or the engine's error when step 4 fails; the caller rolls back
+ */
+export async function commit(
+  producer: TransactionalProducer,
+  { stamp, records, tasks }: FrozenInterval,
+  { applicationId, groupId }: { applicationId: string; groupId: string },
+): Promise<void> {
+  // 1. Outputs and changelog records. Crash: an open transaction, which the next InitProducerId or the broker's timeout
+  //    aborts; nobody who reads committed records sees them.
+  const written = await producer.produce(records)
+
+  // 2. The offsets, with the generation and the member id of this interval: the broker refuses them from an instance
+  //    that was expelled meanwhile. Never left out, also when no input was read: it is what fences. Crash: as after 1.
+  const offsets = tasks.flatMap(({ task, frozen }) =>
+    [...frozen.inputs].map(([topic, offset]) => ({ topic, partition: task.partition, offset, metadata: frozen.clock })),
+  )
+  await producer.sendOffsets({ groupId, ...stamp }, offsets)
+
+  // 3. Commit. Crash: committed or not, the broker decides; either way the engines do not have it, and on restart the
+  //    committed offsets and the changelogs' tail say what happened.
+  await producer.end('commit')
+  for (const { task, frozen } of tasks) task.committed(frozen)
+
+  // 4. The engines, one batch each. Crash: those not reached are behind by one interval, which is replayed from the
+  //    changelog's tail; never ahead.
+  await Promise.all(
+    tasks.map(async ({ task, frozen }) => {
+      const positions = new Map<string, number>()
+      for (const store of frozen.changes.keys()) {
+        const next = written.get(changelogTopic(applicationId, store))?.get(task.partition)
+        if (next !== undefined) positions.set(store, next)
+      }
+      await task.persist(frozen, positions)
+    }),
+  )
+}

@@ -1,0 +1,29 @@
+import { RecordAccumulator } from '../kafka/records/encode.js'
+import type { FrozenTask } from '../processing/task.js'
+import type { StreamTask } from '../processing/stream-task.js'
+
+/** The group generation and member that an interval was processed under; it commits with these or not at all. */
+export interface Stamp {
+  readonly generationId: number
+  readonly memberId: string
+}
+
+/** What is processed between two commits, over all tasks of the instance. */
+export class Interval {
+  readonly records = new RecordAccumulator()
+  readonly openedAtMs: number
+  stamp: Stamp | undefined
+  recordCount = 0
+
+  constructor(nowMs: number) {
+    this.openedAtMs = nowMs
+  }
+}
+
+/** A part of the interval that is being committed. */
+export interface FrozenInterval {
+  readonly stamp: Stamp
+  readonly records: RecordAccumulator
+  readonly tasks: readonly { task: StreamTask; frozen: FrozenTask }[]
+  readonly recordCount: number
+}

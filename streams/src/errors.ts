@@ -1,0 +1,26 @@
+/** What can go wrong in an application, by code; the message says what to do. */
+export type StreamsErrorCode =
+  | 'PROCESSING' // user code threw, or a record could not be decoded and there is no dead-letter topic
+  | 'STATE' // local state cannot be used
+  | 'TOPICS' // topics are missing or do not fit the topology
+  | 'OFFSETS_LOST' // the group's offsets are gone while there is state
+  | 'LOCKED' // another process uses the state directory
+  | 'DUPLICATE_INSTANCE' // another live process has the same instance id
+
+/** An error of the runtime with what it concerns. */
+export class StreamsError extends Error {
+  constructor(
+    readonly code: StreamsErrorCode,
+    message: string,
+    readonly concerns: { task?: string; topic?: string; partition?: number; offset?: number; store?: string } = {},
+    options?: { cause?: unknown },
+  ) {
+    super(message, options)
+    this.name = 'StreamsError'
+  }
+}
+
+/** A text for a log line or a header, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,23 @@
+/** The public face of the runtime: what an application is written with. */
+export { KafkaStreams, type KafkaStreamsOptions, type KafkaStreamsState, type TaskStatus } from './application.js'
+export { StreamsError, type StreamsErrorCode } from './errors.js'
+export type { KafkaConfig, KafkaLog } from './kafka/config.js'
+export { QueryError, TaskView, type KeyValueView, type WindowView } from './queries/task-view.js'
+export { utf8, type Serde } from './serde.js'
+export type { StoredWindow } from './state/window-store.js'
+export {
+  AnnouncedKStream,
+  KGroupedStream,
+  KStream,
+  KTable,
+  StreamsBuilder,
+  WindowedKGroupedStream,
+  WindowedKTable,
+  type Aggregator,
+  type ConsumedOptions,
+  type ProducedOptions,
+} from './topology/builder.js'
+export type { Announcement, EmitOptions, RecordContext } from './topology/nodes.js'
+export { keyValueStore, windowStore, type KeyValueStoreSpec, type WindowStoreSpec } from './topology/stores.js'
+export { Topology } from './topology/topology.js'
+export { calendarDays, tumbling, type Window, type Windows } from './topology/windows.js'

@@ -1,0 +1,120 @@
+import type { EngineFactory, EngineWrite } from '../state/engine.js'
+import { storePrefix } from '../state/store-keys.js'
+import type { CacheBudget } from '../state/object-cache.js'
+import { TaskState } from '../state/task-state.js'
+import { TaskView } from '../queries/task-view.js'
+import type { SubTopology } from '../topology/topology.js'
+import { TaskClock } from './task-clock.js'
+import { TaskProcessor, type FrozenTask, type TaskOutput } from './task.js'
+
+/** RESTORING until its state is complete, RUNNING while it processes, CLOSED for good. */
+export type TaskStatusName = 'CREATED' | 'RESTORING' | 'RUNNING' | 'CLOSED'
+
+export interface StreamTaskOptions {
+  subTopology: SubTopology
+  partition: number
+  directory: string
+  bootId: string
+  makeEngine: EngineFactory
+  budget: CacheBudget
+  output: TaskOutput
+}
+
+/** A task of this instance: what it computes, what it keeps, and how far it is. */
+export class StreamTask {
+  readonly id: string
+  readonly partition: number
+  readonly subTopology: SubTopology
+  readonly state: TaskState
+  readonly #options: StreamTaskOptions
+  readonly #committedClock = new TaskClock()
+  #processor: TaskProcessor
+  #unpersisted: readonly EngineWrite[] = []
+  status: TaskStatusName = 'CREATED'
+  /** performance.now() when the last record was processed, or when it began to run: what quiet time is counted from. */
+  lastRecordAtMs = 0
+  /** Stream time at which its stores are looked through for expired windows. */
+  expireAtStreamMs = 0
+  /** Its live objects hold changes that were never committed: they must not be used again. */
+  stale = true
+  /** Its state was brought up to the group's offsets at least once: it can answer queries. */
+  complete = false
+
+  constructor(options: StreamTaskOptions) {
+    this.#options = options
+    this.subTopology = options.subTopology
+    this.partition = options.partition
+    this.id = `${options.subTopology.id}_${options.partition}`
+    this.state = new TaskState(this.id, options.directory, options.bootId, options.makeEngine)
+    this.#processor = this.#makeProcessor()
+  }
+
+  get processor(): TaskProcessor {
+    return this.#processor
+  }
+
+  get inputs(): { topic: string; partition: number; offset: number }[] {
+    return [...this.#processor.inputs].map(([topic, offset]) => ({ topic, partition: this.partition, offset }))
+  }
+
+  async open(): Promise<void> {
+    await this.state.open()
+  }
+
+  /** After a failed write: nothing the engine or the cache holds is believed until it was read and restored again. */
+  async reopen(): Promise<void> {
+    await this.state.reopen()
+    this.#processor = this.#makeProcessor()
+  }
+
+  /** Begins at what is committed, with no object kept. */
+  async start(inputs: ReadonlyMap<string, number>, clock: string, nowMs: number): Promise<void> {
+    await this.#processor.reset(inputs, clock)
+    this.#committedClock.restore(clock)
+    this.#unpersisted = []
+    this.lastRecordAtMs = nowMs
+    this.stale = false
+    this.complete = true
+  }
+
+  /** What was processed since the last commit counts for nothing; to be validated and started again. */
+  rollBack(): void {
+    this.stale = true
+    if (this.status === 'RUNNING') this.status = 'RESTORING'
+  }
+
+  /** The transaction is committed: queries see it from now on, also before the engine has it. */
+  committed({ changes, clock }: FrozenTask): void {
+    this.#committedClock.restore(clock)
+    this.#unpersisted = [...changes].flatMap(([store, writes]) => {
+      const prefix = storePrefix(store)
+      return writes.map(({ key, value }) => ({ key: Buffer.concat([prefix, key]), value }))
+    })
+  }
+
+  async persist({ changes, inputs, clock }: FrozenTask, positions: ReadonlyMap<string, number>): Promise<void> {
+    await this.state.persist({ changes, positions, inputs, clock })
+    this.#unpersisted = []
+    this.#processor.persisted()
+  }
+
+  view(): TaskView {
+    return new TaskView({
+      taskId: this.id,
+      partition: this.partition,
+      engine: this.state.engine,
+      committedClock: this.#committedClock,
+      unpersisted: this.#unpersisted,
+    })
+  }
+
+  async close(): Promise<void> {
+    this.status = 'CLOSED'
+    await this.state.close()
+  }
+
+  #makeProcessor(): TaskProcessor {
+    const { subTopology, partition, budget, output } = this.#options
+    return new TaskProcessor({ subTopology, partition, engine: this.state.engine, budget, output })
+  }
+}

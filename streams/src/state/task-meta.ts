@@ -1,0 +1,45 @@
+import { StreamsError } from '../errors.js'
+
+export const STATE_FORMAT = 1
+
+/** How far the engine is along one changelog. */
+export interface ChangelogPosition {
+  /** Kafka's id of the topic: another one means it was made anew, and that positions mean nothing. */
+  readonly topicId: string
+  /** The engine holds every change before this offset. */
+  readonly position: number
+  /** The same, as of the last write that was synced to disk. */
+  readonly syncedPosition: number
+}
+
+/** What a task knows of its own state; written in the same batch as the state, so that it is never ahead of it. */
+export interface TaskMeta {
+  readonly format: typeof STATE_FORMAT
+  /** The boot of this machine in which it was written: unsynced writes survive a process, not a power cut. */
+  readonly bootId: string
+  readonly cleanClose: boolean
+  readonly persistedAtMs: number
+  readonly changelogs: Readonly<Record<string, ChangelogPosition>>
+  /** Next offset to read per input topic. */
+  readonly inputs: Readonly<Record<string, number>>
+  /** TaskClock.toMetadata() */
+  readonly clock: string
+}
+
+export function encodeTaskMeta(meta: TaskMeta): Buffer {
+  return Buffer.from(JSON.stringify(meta), 'utf8')
+}
+
+/** @throws StreamsError STATE when another version of the runtime wrote it */
+export function decodeTaskMeta(bytes: Buffer, taskId: string): TaskMeta {
+  const meta = JSON.parse(bytes.toString('utf8')) as TaskMeta
+  if (meta.format !== STATE_FORMAT) {
+    throw new StreamsError(
+      'STATE',
+      `task ${taskId}: its local state has format ${String(meta.format)}, this version reads ${STATE_FORMAT}: ` +
+        `run the version that wrote it, or delete the task's directory and let it be restored from its changelogs`,
+      { task: taskId },
+    )
+  }
+  return meta
+}

@@ -1,0 +1,162 @@
+import type { Engine, EngineFactory, EngineWrite } from './engine.js'
+import { META_KEY, storePrefix } from './store-keys.js'
+import { decodeTaskMeta, encodeTaskMeta, STATE_FORMAT, type ChangelogPosition, type TaskMeta } from './task-meta.js'
+
+/** Unsynced batches are lost only with the machine; this bounds how much of the changelog is replayed then. */
+const SYNC_EVERY_MS = 10_000
+
+export interface Persisted {
+  /** Changes per store, keys as in the changelog. */
+  changes: ReadonlyMap<string, readonly EngineWrite[]>
+  /** Per store: the engine now holds every change before this offset of its changelog. */
+  positions: ReadonlyMap<string, number>
+  inputs: ReadonlyMap<string, number>
+  clock: string
+}
+
+/** The durable side of a task: its engine and what the engine knows about itself. It is behind Kafka or even, never ahead. */
+export class TaskState {
+  engine: Engine
+  #meta: TaskMeta
+  #found = false
+  #syncedAtMs = Number.NEGATIVE_INFINITY
+  #broken = false
+
+  constructor(
+    readonly taskId: string,
+    private readonly directory: string,
+    private readonly bootId: string,
+    private readonly makeEngine: EngineFactory,
+  ) {
+    this.engine = makeEngine(directory)
+    this.#meta = this.#empty()
+  }
+
+  get meta(): TaskMeta {
+    return this.#meta
+  }
+
+  /** Whether there was state when it was opened. */
+  get found(): boolean {
+    return this.#found
+  }
+
+  /** A write failed: what the engine holds is unknown until it was opened again. */
+  get broken(): boolean {
+    return this.#broken
+  }
+
+  /** @throws StreamsError STATE when the state is of another format */
+  async open(): Promise<void> {
+    await this.engine.open()
+    const bytes = this.engine.get(META_KEY)
+    this.#found = bytes !== undefined
+    const meta = bytes === undefined ? this.#empty() : decodeTaskMeta(bytes, this.taskId)
+    const trusted = meta.cleanClose || meta.bootId === this.bootId
+    const changelogs = trusted ? meta.changelogs : mapValues(meta.changelogs, backToSynced)
+    this.#meta = { ...meta, changelogs }
+    this.#broken = false
+  }
+
+  /** Position in the changelog of a store; undefined when nothing is known of it. */
+  changelog(store: string): ChangelogPosition | undefined {
+    return this.#meta.changelogs[store]
+  }
+
+  /** From now on the store's changelog is the topic of this id, and nothing of it is held. */
+  begin(store: string, topicId: string, position: number): void {
+    const changelogs = { ...this.#meta.changelogs, [store]: { topicId, position, syncedPosition: position } }
+    this.#meta = { ...this.#meta, changelogs }
+  }
+
+  /** Writes what a commit or a piece of changelog changed, in one batch with how far that brings us. */
+  async persist({ changes, positions, inputs, clock }: Persisted, now = { wallMs: Date.now(), ms: performance.now() }) {
+    const sync = now.ms - this.#syncedAtMs >= SYNC_EVERY_MS
+    const changelogs = mapValues(this.#meta.changelogs, (known, store) => {
+      const position = positions.get(store) ?? known.position
+      return { ...known, position, syncedPosition: sync ? position : known.syncedPosition }
+    })
+    await this.#write(
+      changes,
+      {
+        ...this.#meta,
+        bootId: this.bootId,
+        cleanClose: false,
+        persistedAtMs: now.wallMs,
+        changelogs,
+        inputs: { ...this.#meta.inputs, ...Object.fromEntries(inputs) },
+        clock,
+      },
+      sync,
+    )
+    if (sync) this.#syncedAtMs = now.ms
+  }
+
+  /** Deletes by engine key, besides what commits write: expired windows. */
+  async remove(engineKeys: readonly Buffer[]): Promise<void> {
+    await this.engine.write(
+      engineKeys.map((key) => ({ key, value: undefined })),
+      { sync: false },
+    )
+  }
+
+  /** Forgets everything: the state is to be rebuilt from the changelogs. */
+  async rebuild(): Promise<void> {
+    await this.engine.clear()
+    this.#meta = this.#empty()
+    this.#found = false
+  }
+
+  /** After a failed write: closes the engine and opens it again, to see what it really holds. */
+  async reopen(): Promise<void> {
+    await this.engine.close().catch(() => undefined)
+    this.engine = this.makeEngine(this.directory)
+    await this.open()
+  }
+
+  /** A clean close: everything is synced, and says so. */
+  async close(): Promise<void> {
+    if (!this.#broken && Object.keys(this.#meta.changelogs).length > 0) {
+      const changelogs = mapValues(this.#meta.changelogs, (known) => ({ ...known, syncedPosition: known.position }))
+      await this.#write(new Map(), { ...this.#meta, bootId: this.bootId, cleanClose: true, changelogs }, true)
+    }
+    await this.engine.close()
+  }
+
+  async #write(changes: Persisted['changes'], meta: TaskMeta, sync: boolean): Promise<void> {
+    const writes: EngineWrite[] = []
+    for (const [store, changed] of changes) {
+      const prefix = storePrefix(store)
+      for (const { key, value } of changed) writes.push({ key: Buffer.concat([prefix, key]), value })
+    }
+    writes.push({ key: META_KEY, value: encodeTaskMeta(meta) })
+    try {
+      await this.engine.write(writes, { sync })
+    } catch (error) {
+      this.#broken = true
+      throw error
+    }
+    this.#meta = meta
+  }
+
+  #empty(): TaskMeta {
+    return {
+      format: STATE_FORMAT,
+      bootId: this.bootId,
+      cleanClose: false,
+      persistedAtMs: 0,
+      changelogs: {},
+      inputs: {},
+      clock: '{}',
+    }
+  }
+}
+
+/** After a power cut only what was synced is sure to be there; changelog values are absolute, so replaying more heals. */
+function backToSynced(known: ChangelogPosition): ChangelogPosition {
+  return { ...known, position: known.syncedPosition }
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, map: (value: A, name: string) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]))
+}

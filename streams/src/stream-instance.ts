@@ -1,0 +1,510 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { validateTasks, type ValidatedTask } from './changelog/validate.js'
+import { CommitPipeline } from './commit/commit-pipeline.js'
+import { messageOf, StreamsError } from './errors.js'
+import { KafkaAdmin } from './kafka/admin.js'
+import type { KafkaClient } from './kafka/client.js'
+import type { KafkaLog } from './kafka/config.js'
+import { KafkaError } from './kafka/errors.js'
+import type { FetchedChunk } from './kafka/fetched-chunk.js'
+import { Fetcher } from './kafka/fetcher.js'
+import { GroupMember, type GroupGeneration } from './kafka/group-member.js'
+import { TransactionalProducer } from './kafka/transactional-producer.js'
+import { decodeAssignmentMap, type AssignmentMap } from './membership/group-metadata.js'
+import { createAssignor } from './membership/leader.js'
+import type { StreamsMetrics } from './metrics.js'
+import { StreamTask } from './processing/stream-task.js'
+import { QuietPartitions } from './processing/quiet-partitions.js'
+import { expireWindows } from './state/expiry.js'
+import type { EngineFactory } from './state/engine.js'
+import { CacheBudget } from './state/object-cache.js'
+import type { StateDirectory } from './state/state-directory.js'
+import { prepareTopics, type TaskPlan } from './topics.js'
+import type { Topology } from './topology/topology.js'
+
+export interface InstanceOptions {
+  topology: Topology
+  applicationId: string
+  client: KafkaClient
+  log: KafkaLog
+  metrics: StreamsMetrics
+  directory: StateDirectory
+  makeEngine: EngineFactory
+  endpoint: string | null
+  commitIntervalMs: number
+  maxIntervalRecords: number
+  cacheBytes: number
+  fetchBytesPerPartition: number
+  sessionTimeoutMs: number
+  heartbeatIntervalMs: number
+  rebalanceTimeoutMs: number
+  transactionTimeoutMs: number
+  replicationFactor: number
+  onPhase(phase: 'REBALANCING' | 'RESTORING' | 'RUNNING'): void
+}
+
+/** Fetched but unprocessed records that wait, for all partitions together. */
+const FETCH_AHEAD_BYTES = 16 << 20
+const MAX_INTERVAL_BYTES = 6 << 20
+const MIN_COMMIT_INTERVAL_MS = 20
+const LONGEST_WAIT_MS = 500
+const MAX_BACKOFF_MS = 2_000
+/** As often may the same record, or an error that nobody can name, roll us back before the application stops. */
+const MAX_SAME_FAILURES = 3
+
+/**
+ * One member of the application's group at work: joins, takes its tasks, reads, processes, commits, and rolls back.
+ * `run()` is the one place where things happen one after the other; commits and restores run beside it and report back.
+ */
+export class StreamInstance {
+  readonly #options: InstanceOptions
+  readonly #admin: KafkaAdmin
+  readonly #producer: TransactionalProducer
+  readonly #member: GroupMember
+  readonly #fetcher: Fetcher
+  readonly #budget: CacheBudget
+  readonly #commits: CommitPipeline
+  readonly #tasks = new Map<string, StreamTask>()
+  readonly #quiet: QuietPartitions
+  readonly #startedAtMs = Date.now()
+  #plan: readonly TaskPlan[] = []
+  #assignment: AssignmentMap | undefined
+  #stored: readonly string[] = []
+  #prepared = false
+  #producerReady = false
+  #validating: { tasks: ReadonlySet<string>; abort: AbortController; done: Promise<void> } | undefined
+  #failure: { error: unknown } | undefined
+  #failures = 0
+  #lastFailure = ''
+  #closing = false
+
+  constructor(options: InstanceOptions) {
+    this.#options = options
+    const { client, applicationId, directory, log, metrics } = options
+    this.#admin = new KafkaAdmin(client)
+    this.#budget = new CacheBudget(options.cacheBytes)
+    this.#producer = new TransactionalProducer(client, {
+      transactionalId: this.#transactionalId,
+      transactionTimeoutMs: options.transactionTimeoutMs,
+    })
+    this.#fetcher = new Fetcher(client, {
+      isolation: 'read_committed',
+      maxBytesPerPartition: options.fetchBytesPerPartition,
+      maxBufferedBytes: FETCH_AHEAD_BYTES,
+      log,
+    })
+    this.#commits = new CommitPipeline({
+      applicationId,
+      client,
+      producer: this.#producer,
+      metrics,
+      budget: this.#budget,
+      commitIntervalMs: options.commitIntervalMs,
+      maxRecords: options.maxIntervalRecords,
+      maxBytes: MAX_INTERVAL_BYTES,
+      minIntervalMs: Math.min(MIN_COMMIT_INTERVAL_MS, options.commitIntervalMs),
+      afterCommit: async (tasks) => {
+        this.#failures = 0
+        for (const task of tasks) metrics.expired.inc(await expireWindows(task))
+      },
+    })
+    this.#quiet = new QuietPartitions(this.#fetcher)
+    this.#member = new GroupMember(client, {
+      groupId: applicationId,
+      topics: options.topology.sourceTopics,
+      assignor: createAssignor({
+        client,
+        log,
+        tasks: () => this.#plan,
+        metadata: () => ({
+          instance: directory.instanceId,
+          transactionalId: this.#transactionalId,
+          endpoint: options.endpoint,
+          startedAtMs: this.#startedAtMs,
+          running: [...this.#tasks.values()].filter(({ complete }) => complete).map(({ id }) => id),
+          stored: this.#stored,
+          knownTransactionalIds: this.#assignment?.members.map(({ transactionalId }) => transactionalId) ?? [],
+        }),
+      }),
+      sessionTimeoutMs: options.sessionTimeoutMs,
+      rebalanceTimeoutMs: options.rebalanceTimeoutMs,
+      heartbeatIntervalMs: options.heartbeatIntervalMs,
+      log,
+      onMemberId: (memberId) => directory.rememberMemberId(memberId),
+    })
+    this.#member.onChange = () => this.#fetcher.wake()
+  }
+
+  get tasks(): ReadonlyMap<string, StreamTask> {
+    return this.#tasks
+  }
+
+  get assignment(): AssignmentMap | undefined {
+    return this.#assignment
+  }
+
+  get generationId(): number {
+    return this.#member.generation?.generationId ?? -1
+  }
+
+  /** performance.now() of the last proof that the group still counts on us. */
+  get lastHeartbeatAtMs(): number {
+    return this.#member.lastHeartbeatAtMs
+  }
+
+  partitionsOf(topic: string): number {
+    return this.#plan.filter(({ topics }) => topics.includes(topic)).length
+  }
+
+  /** What the fetcher last heard of an input partition; undefined before the first answer. */
+  lagOf(topic: string, partition: number): number | undefined {
+    const answered = this.#fetcher.answered(topic, partition)
+    return answered && Math.max(0, answered.highWatermark - answered.position)
+  }
+
+  /**
+   * Works until `stop()`.
+   * @throws what cannot be mended by rolling back: StreamsError, or a KafkaError of kind fatal
+   */
+  async run(): Promise<void> {
+    while (!this.#closing) {
+      try {
+        await this.#getReady()
+        await this.#step()
+        this.#throwFailure()
+      } catch (error) {
+        if (!this.#closing) await this.#rollBack(error)
+      }
+    }
+  }
+
+  /** Makes `run()` return; then commits what was processed, closes the tasks cleanly and leaves the group. */
+  stop(): void {
+    this.#closing = true
+    this.#validating?.abort.abort()
+    this.#fetcher.wake()
+    if (this.#member.state === 'joining') void this.#member.leave().catch(() => undefined)
+  }
+
+  /** After `run()`. `commit` is false when Kafka is not to be relied upon any more. */
+  async close({ commit }: { commit: boolean }): Promise<void> {
+    await this.#stopValidating()
+    if (commit && this.#member.state === 'stable') await this.#drain().catch(() => undefined)
+    await this.#commits.settled()
+    await this.#fetcher.close()
+    for (const task of this.#tasks.values()) {
+      await task.close().catch((error: unknown) => {
+        this.#options.log.error(
+          { task: task.id, reason: messageOf(error) },
+          'could not close the state of a task cleanly',
+        )
+      })
+    }
+    if (commit) {
+      await this.#member.leave().catch(() => undefined)
+      await this.#options.directory.rememberMemberId('')
+    }
+    await this.#member.close()
+  }
+
+  get #transactionalId(): string {
+    return `${this.#options.applicationId}-${this.#options.directory.instanceId}`
+  }
+
+  async #getReady(): Promise<void> {
+    if (!this.#prepared) await this.#prepare()
+    // Expelled with work under way: none of it may be committed any more.
+    if (this.#member.state === 'lost' && (this.#commits.busy || this.#commits.hasWork)) await this.#discard()
+    if (!this.#producerReady) {
+      await this.#producer.init()
+      this.#producerReady = true
+    }
+    if (this.#member.state === 'rebalance-needed') await this.#drain()
+    if (this.#member.state !== 'stable') await this.#join()
+    await this.#validateWhatIsNot()
+  }
+
+  /** Once, in this order: our transactional id fences our predecessor before the group lets us in. */
+  async #prepare(): Promise<void> {
+    const { client, directory, applicationId, topology, replicationFactor } = this.#options
+    await client.connect()
+    this.#plan = await prepareTopics({ client, admin: this.#admin }, applicationId, topology, replicationFactor)
+    await this.#producer.init()
+    this.#producerReady = true
+    const former = await directory.memberId()
+    if (former !== undefined) await this.#admin.leaveGroup(applicationId, former)
+    this.#stored = await directory.storedTasks()
+    this.#prepared = true
+  }
+
+  /** Before a rebalance: everything processed so far is committed with the generation it was processed under. */
+  async #drain(): Promise<void> {
+    await this.#stopValidating()
+    await this.#commits.settled()
+    this.#throwFailure()
+    const generation = this.#member.generation
+    if (this.#commits.hasWork && generation !== undefined) {
+      this.#commits.start(
+        this.#running().filter(({ processor }) => processor.touched),
+        generation,
+        this.#onFailure,
+      )
+      await this.#commits.settled()
+      this.#throwFailure()
+    }
+    this.#fetcher.unassignAll()
+  }
+
+  async #join(): Promise<void> {
+    this.#options.onPhase('REBALANCING')
+    await this.#stopValidating()
+    this.#fetcher.unassignAll()
+    this.#adopt(await this.#member.join())
+    const wanted = new Set(this.#mine().map(({ id }) => id))
+    for (const [id, task] of [...this.#tasks]) {
+      if (wanted.has(id)) continue
+      await task.close()
+      this.#tasks.delete(id)
+    }
+    for (const plan of this.#mine()) if (!this.#tasks.has(plan.id)) await this.#open(plan)
+    for (const task of this.#tasks.values()) if (task.status === 'RUNNING') task.status = 'RESTORING'
+    this.#stored = await this.#options.directory.storedTasks()
+    this.#options.metrics.rebalances.inc()
+    this.#countTasks()
+  }
+
+  #adopt({ userData, memberId }: GroupGeneration): void {
+    const { log, directory } = this.#options
+    this.#assignment = decodeAssignmentMap(userData)
+    if (this.#assignment?.rejected.includes(memberId)) {
+      throw new StreamsError(
+        'DUPLICATE_INSTANCE',
+        `another running process has the instance id '${directory.instanceId}': give each process an INSTANCE_ID of its own`,
+      )
+    }
+    const tasks = this.#mine().map(({ id }) => id)
+    log.info({ generation: this.generationId, tasks }, 'tasks assigned')
+  }
+
+  #mine(): TaskPlan[] {
+    const assigned = this.#member.generation?.assignment ?? new Map<string, number[]>()
+    return this.#plan.filter(({ topics, partition }) =>
+      topics.every((topic) => assigned.get(topic)?.includes(partition)),
+    )
+  }
+
+  async #open({ id, subTopologyId, partition }: TaskPlan): Promise<void> {
+    const { topology, directory, makeEngine } = this.#options
+    const task = new StreamTask({
+      subTopology: topology.subTopologies[subTopologyId]!,
+      partition,
+      directory: directory.taskDirectory(id),
+      bootId: directory.bootId,
+      makeEngine,
+      budget: this.#budget,
+      output: this.#commits.output,
+    })
+    await task.open()
+    this.#tasks.set(id, task)
+  }
+
+  /**
+   * Brings every task that is not running to where it may run. Those that ran until now need a look only and go first;
+   * the others restore beside the running ones.
+   */
+  async #validateWhatIsNot(): Promise<void> {
+    if (this.#validating !== undefined) return
+    const waiting = [...this.#tasks.values()].filter(({ status }) => status !== 'RUNNING')
+    if (waiting.length === 0) {
+      this.#options.onPhase('RUNNING')
+      return
+    }
+    const kept = waiting.filter(({ status }) => status === 'RESTORING')
+    const abort = new AbortController()
+    const tasks = new Set(waiting.map(({ id }) => id))
+    this.#options.onPhase('RESTORING')
+    const done = (async () => {
+      await this.#validate(kept, abort.signal)
+      await this.#validate(
+        waiting.filter((task) => !kept.includes(task)),
+        abort.signal,
+      )
+    })()
+      .catch(this.#onFailure)
+      .finally(() => {
+        this.#validating = undefined
+        this.#fetcher.wake()
+      })
+    this.#validating = { tasks, abort, done }
+  }
+
+  async #validate(tasks: readonly StreamTask[], signal: AbortSignal): Promise<void> {
+    const { client, applicationId, log, metrics } = this.#options
+    const fresh = tasks.filter(({ status }) => status === 'CREATED')
+    const startedAtMs = performance.now()
+    const validated = await validateTasks(
+      {
+        client,
+        admin: this.#admin,
+        applicationId,
+        groupId: applicationId,
+        log,
+        signal,
+        onProgress: ({ remaining }) => metrics.restoreRemaining.set(remaining),
+      },
+      tasks,
+    )
+    metrics.restoreRemaining.set(0)
+    if (validated === undefined || signal.aborted) return
+    for (const one of validated) await this.#startTask(one)
+    const records = validated.reduce((sum, { applied }) => sum + applied, 0)
+    metrics.restored.inc(records)
+    const ms = Math.round(performance.now() - startedAtMs)
+    if (fresh.length > 0 || records > 0)
+      log.info({ tasks: tasks.map(({ id }) => id), records, ms }, 'state is complete')
+  }
+
+  /** A task keeps its live objects only if nothing was replayed and its offsets are what it thinks they are. */
+  async #startTask({ task, inputs, clock, applied }: ValidatedTask): Promise<void> {
+    const untouched =
+      !task.stale &&
+      applied === 0 &&
+      task.processor.inputs.size === inputs.size &&
+      [...inputs].every(([topic, offset]) => task.processor.inputs.get(topic) === offset)
+    if (!untouched) await task.start(inputs, clock, performance.now())
+    task.status = 'RUNNING'
+    this.#fetcher.assign(task.inputs)
+    this.#countTasks()
+  }
+
+  async #stopValidating(): Promise<void> {
+    const validating = this.#validating
+    if (validating === undefined) return
+    validating.abort.abort()
+    await validating.done
+  }
+
+  async #step(): Promise<void> {
+    const chunk = await this.#fetcher.poll(this.#waitMs())
+    if (this.#member.state !== 'stable' || this.#failure !== undefined) return
+    if (chunk?.records != null) await this.#process(chunk)
+    this.#commitIfDue()
+  }
+
+  async #process(chunk: FetchedChunk): Promise<void> {
+    const task = this.#running().find(
+      ({ partition, processor }) =>
+        partition === chunk.partition && processor.inputs.get(chunk.topic) === chunk.fetchOffset,
+    )
+    const generation = this.#member.generation
+    if (task === undefined || generation === undefined) return
+    if (this.#commits.isFull) {
+      await this.#commits.settled()
+      if (this.#failure !== undefined || this.#member.state !== 'stable') {
+        // Not processed: it is fetched again.
+        this.#fetcher.assign(task.inputs)
+        return
+      }
+      if (this.#commits.isFull) this.#freeze(generation)
+    }
+    const nowMs = performance.now()
+    this.#commits.begin(generation, nowMs)
+    const count = task.processor.process(chunk)
+    if (count > 0) task.lastRecordAtMs = nowMs
+    this.#commits.processed(count)
+  }
+
+  #commitIfDue(): void {
+    const generation = this.#member.generation
+    if (this.#commits.busy || generation === undefined) return
+    const nowMs = performance.now()
+    const due = this.#commits.hasWork && (this.#commits.isFull || nowMs >= this.#commits.dueAtMs(this.#inputIsLight))
+    if (due || this.#announcementDueAtMs() <= nowMs || this.#quiet.dueAmong(this.#running(), nowMs)) {
+      this.#freeze(generation)
+    }
+  }
+
+  #freeze(generation: GroupGeneration): void {
+    const nowMs = performance.now()
+    const tasks = this.#running().filter(
+      (task) => task.processor.touched || task.processor.nextAnnouncementMs <= nowMs || this.#quiet.advance(task),
+    )
+    if (tasks.length > 0) this.#commits.start(tasks, generation, this.#onFailure)
+  }
+
+  get #inputIsLight(): boolean {
+    return this.#fetcher.bufferedBytes === 0
+  }
+
+  #announcementDueAtMs(): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...this.#running().map(({ processor }) => processor.nextAnnouncementMs))
+  }
+
+  /** Until something is to be done although nothing was fetched. */
+  #waitMs(): number {
+    if (this.#commits.busy) return LONGEST_WAIT_MS
+    const nowMs = performance.now()
+    const commitMs = this.#commits.hasWork ? this.#commits.dueAtMs(this.#inputIsLight) - nowMs : LONGEST_WAIT_MS
+    return Math.max(0, Math.min(LONGEST_WAIT_MS, commitMs, this.#announcementDueAtMs() - nowMs))
+  }
+
+  #running(): StreamTask[] {
+    return [...this.#tasks.values()].filter(({ status }) => status === 'RUNNING')
+  }
+
+  /** Told by a commit or a restore that runs beside the loop. */
+  readonly #onFailure = (error: unknown): void => {
+    this.#failure ??= { error }
+    this.#fetcher.wake()
+  }
+
+  #throwFailure(): void {
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure !== undefined) throw failure.error
+  }
+
+  /** Goes back to the last commit, and stops for what that does not mend. */
+  async #rollBack(error: unknown): Promise<void> {
+    await this.#discard()
+    this.#judge(error)
+    const backoffMs = Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(this.#failures, 6))
+    await delay(backoffMs * (0.5 + Math.random() / 2))
+  }
+
+  /**
+   * Drops everything that is not committed: live objects (they are mutated in place), what was fetched, sequence
+   * numbers. Whatever happened to the open transaction, the next InitProducerId waits for it or ends it; then every task
+   * is validated again.
+   */
+  async #discard(): Promise<void> {
+    await this.#stopValidating()
+    await this.#commits.settled()
+    this.#failure = undefined
+    this.#commits.drop()
+    this.#fetcher.unassignAll()
+    for (const task of this.#tasks.values()) task.rollBack()
+    this.#producerReady = false
+    this.#options.metrics.rollbacks.inc()
+    this.#countTasks()
+  }
+
+  /** Throws what a rollback does not mend. */
+  #judge(error: unknown): void {
+    const { log } = this.#options
+    const retriable = error instanceof KafkaError && error.kind !== 'fatal'
+    if (error instanceof StreamsError && error.code !== 'PROCESSING') throw error
+    if (error instanceof KafkaError && error.kind === 'fatal' && error.name !== 'OFFSET_OUT_OF_RANGE') throw error
+    const name = error instanceof StreamsError ? JSON.stringify(error.concerns) : messageOf(error)
+    this.#failures = retriable || name === this.#lastFailure ? this.#failures + 1 : 1
+    this.#lastFailure = name
+    if (!retriable && this.#failures >= MAX_SAME_FAILURES) throw error
+    if (this.#failures <= 1) log.warn({ reason: messageOf(error) }, 'rolled back to the last commit')
+  }
+
+  #countTasks(): void {
+    const { tasks } = this.#options.metrics
+    tasks.reset()
+    for (const { status } of this.#tasks.values()) tasks.inc({ state: status })
+  }
+}

@@ -1,0 +1,242 @@
+import type { Serde } from '../serde.js'
+import type { Announcement, EmitOptions, GraphNode, NodeSpec, RecordContext } from './nodes.js'
+import type { KeyValueStoreSpec, WindowStoreSpec } from './stores.js'
+import { Topology } from './topology.js'
+import type { Window, Windows } from './windows.js'
+
+export interface ConsumedOptions<K, V> {
+  key: Serde<K>
+  value: Serde<V>
+  /** Event time in epoch ms, read from the value; without it the record's own timestamp counts. */
+  timestamp?: (value: V) => number
+  /** Where records go that cannot be decoded; without it such a record stops the application. */
+  deadLetterTopic?: string
+}
+
+export interface ProducedOptions<K, V> {
+  key: Serde<K>
+  value: Serde<V>
+  /** The record's timestamp; without it the stream time at which it was made. */
+  timestamp?: (value: V) => number
+}
+
+/** Called for each record; may mutate `state` and return it. `record` is reused: copy what you keep. */
+export type Aggregator<S, V> = (state: S, value: V, record: RecordContext) => S
+
+/**
+ * Builds a topology step by step; names and meanings are those of Kafka Streams' DSL.
+ * A builder is used once: `build()` freezes what was described.
+ */
+export class StreamsBuilder {
+  readonly #nodes: GraphNode[] = []
+  readonly #storeNames = new Set<string>()
+  readonly #sourceTopics = new Set<string>()
+
+  /** Reads a topic. A topic is read once: use the stream it returns as often as you like. */
+  stream<K, V>(topic: string, options: ConsumedOptions<K, V>): KStream<K, V> {
+    if (this.#sourceTopics.has(topic)) throw new TypeError(`topic '${topic}' is read already: use that stream again`)
+    this.#sourceTopics.add(topic)
+    const { timestamp, deadLetterTopic, key, value } = options
+    return new KStream(
+      this.#graph,
+      this.#add(undefined, { kind: 'source', topic, key, value, timestamp, deadLetterTopic } as NodeSpec),
+    )
+  }
+
+  /** @throws TypeError when nothing was described */
+  build(): Topology {
+    if (this.#nodes.length === 0) throw new TypeError('an empty topology: begin with stream(topic, ...)')
+    return new Topology([...this.#nodes])
+  }
+
+  readonly #graph: Graph = {
+    add: (parentId, spec) => this.#add(parentId, spec),
+    setEmit: (id, emit) => {
+      const node = this.#nodes[id]!
+      if (node.spec.kind !== 'windowed-aggregate') throw new TypeError('only windows are announced')
+      if (node.spec.emit !== undefined) throw new TypeError(`store '${node.spec.store.name}' is announced already`)
+      this.#nodes[id] = { ...node, spec: { ...node.spec, emit } }
+    },
+    claimStore: (name) => {
+      if (this.#storeNames.has(name)) throw new TypeError(`store '${name}' is written already: names are unique`)
+      this.#storeNames.add(name)
+    },
+  }
+
+  #add(parentId: number | undefined, spec: NodeSpec): number {
+    const id = this.#nodes.length
+    this.#nodes.push({ id, parentId, spec })
+    return id
+  }
+}
+
+interface Graph {
+  add(parentId: number, spec: NodeSpec): number
+  setEmit(id: number, emit: EmitOptions): void
+  claimStore(name: string): void
+}
+
+/** Records of one kind on their way. Every step returns a new stream; a stream may be used several times. */
+export class KStream<K, V> {
+  /** True once the key was changed: from then on records may lie on the wrong partition for grouping. */
+  protected readonly rekeyed: boolean
+
+  constructor(
+    protected readonly graph: Graph,
+    protected readonly nodeId: number,
+    rekeyed = false,
+  ) {
+    this.rekeyed = rekeyed
+  }
+
+  /** Keeps the records for which the predicate holds. */
+  filter(predicate: (value: V, key: K) => boolean): KStream<K, V> {
+    return this.#next({ kind: 'filter', predicate } as NodeSpec)
+  }
+
+  /** Turns each value into another; the key stays. */
+  mapValues<W>(map: (value: V, key: K) => W): KStream<K, W> {
+    return this.#next({ kind: 'map-values', map } as NodeSpec)
+  }
+
+  /** Gives each record another key. Such a stream can be written to a topic, not grouped. */
+  selectKey<K2>(select: (value: V, key: K) => K2): KStream<K2, V> {
+    return new KStream(this.graph, this.graph.add(this.nodeId, { kind: 'select-key', select } as NodeSpec), true)
+  }
+
+  /**
+   * Groups by the key the records have.
+   * @throws TypeError after selectKey: write to a topic and read that one, so that equal keys meet on one partition
+   */
+  groupByKey(): KGroupedStream<K, V> {
+    if (this.rekeyed)
+      throw new TypeError('the key was changed: write to a topic with .to() and group what is read from it')
+    return new KGroupedStream(this.graph, this.nodeId)
+  }
+
+  /** Writes each record to a topic; the partition is murmur2 of the key's bytes, as Java producers have it. */
+  to(topic: string, options: ProducedOptions<K, V>): void {
+    const { key, value, timestamp } = options
+    this.graph.add(this.nodeId, { kind: 'sink', topic, key, value, timestamp } as NodeSpec)
+  }
+
+  #next<W>(spec: NodeSpec): KStream<K, W> {
+    return new KStream(this.graph, this.graph.add(this.nodeId, spec), this.rekeyed)
+  }
+}
+
+export class KGroupedStream<K, V> {
+  constructor(
+    private readonly graph: Graph,
+    private readonly nodeId: number,
+  ) {}
+
+  /** Folds the records of each key into one state, kept in a store. */
+  aggregate<S>(store: KeyValueStoreSpec<K, S>, initializer: (key: K) => S, aggregator: Aggregator<S, V>): KTable<K, S> {
+    this.graph.claimStore(store.name)
+    return new KTable(
+      this.graph,
+      this.graph.add(this.nodeId, { kind: 'aggregate', store, initializer, aggregator } as NodeSpec),
+    )
+  }
+
+  /** Cuts time into windows; every key has its own state in each. */
+  windowedBy(windows: Windows): WindowedKGroupedStream<K, V> {
+    return new WindowedKGroupedStream(this.graph, this.nodeId, windows)
+  }
+}
+
+export class WindowedKGroupedStream<K, V> {
+  constructor(
+    private readonly graph: Graph,
+    private readonly nodeId: number,
+    private readonly windows: Windows,
+  ) {}
+
+  /** Folds the records of each key and window into one state. Records later than the grace are counted and left out. */
+  aggregate<S>(
+    store: WindowStoreSpec<K, S>,
+    initializer: (key: K, window: Window) => S,
+    aggregator: Aggregator<S, V>,
+  ): WindowedKTable<K, S> {
+    this.graph.claimStore(store.name)
+    checkRetention(store, this.windows.maxSizeMs + this.windows.graceMs)
+    const spec = { kind: 'windowed-aggregate', store, windows: this.windows, initializer, aggregator, emit: undefined }
+    return new WindowedKTable(this.graph, this.graph.add(this.nodeId, spec as unknown as NodeSpec), this.windows, store)
+  }
+}
+
+/** The latest state of each key. */
+export class KTable<K, S> {
+  constructor(
+    private readonly graph: Graph,
+    private readonly nodeId: number,
+  ) {}
+
+  /** One record per commit and changed key. The value is the live state: publish a projection of it, never keep it. */
+  toStream(): KStream<K, S> {
+    return new KStream(this.graph, this.nodeId)
+  }
+}
+
+/** The state of each key and window. */
+export class WindowedKTable<K, S> {
+  constructor(
+    private readonly graph: Graph,
+    private readonly nodeId: number,
+    private readonly windows: Windows,
+    private readonly store: WindowStoreSpec<K, S>,
+  ) {}
+
+  /** Announces windows: open ones now and then, closed ones once, and again when a late record corrects them. */
+  emit(options: EmitOptions): AnnouncedKStream<K, S> {
+    this.graph.setEmit(this.nodeId, options)
+    return new AnnouncedKStream(this.graph, this.nodeId, this.windows, this.store, options.closedAfterMs)
+  }
+}
+
+/** Announcements of windows, which can be merged into larger ones. */
+export class AnnouncedKStream<K, S> extends KStream<K, Announcement<S>> {
+  constructor(
+    graph: Graph,
+    nodeId: number,
+    private readonly windows: Windows,
+    private readonly store: WindowStoreSpec<K, S>,
+    private readonly closedAfterMs: number,
+  ) {
+    super(graph, nodeId)
+  }
+
+  /**
+   * Larger windows, merged from these in ascending order when their last part is announced, and again when a part is
+   * corrected. `merge` gets the parts that exist and makes a new state of them; it must not change them.
+   * Every part must lie within one larger window. Only closed windows are announced.
+   */
+  rollUp<M>(
+    windows: Windows,
+    store: WindowStoreSpec<K, M>,
+    merge: (parts: readonly S[], key: K, window: Window) => M,
+  ): AnnouncedKStream<K, M> {
+    this.graph.claimStore(store.name)
+    checkRetention(store, windows.maxSizeMs + windows.graceMs)
+    checkRetention(this.store, windows.maxSizeMs + windows.graceMs)
+    const spec = {
+      kind: 'roll-up',
+      store,
+      windows,
+      partStore: this.store,
+      partWindows: this.windows,
+      merge,
+      closedAfterMs: this.closedAfterMs,
+    }
+    const id = this.graph.add(this.nodeId, spec as unknown as NodeSpec)
+    return new AnnouncedKStream(this.graph, id, windows, store, this.closedAfterMs)
+  }
+}
+
+function checkRetention(store: { name: string; retentionMs: number }, leastMs: number): void {
+  if (store.retentionMs >= leastMs) return
+  throw new RangeError(
+    `store '${store.name}' keeps windows for ${store.retentionMs} ms, but they are needed for ${leastMs} ms (size + grace)`,
+  )
+}

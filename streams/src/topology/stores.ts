@@ -1,0 +1,39 @@
+import type { Serde } from '../serde.js'
+
+/** A store of one value per key. Keys are texts or numbers, or anything whose bytes tell it apart. */
+export interface KeyValueStoreSpec<K, V> {
+  readonly kind: 'key-value'
+  readonly name: string
+  readonly key: Serde<K>
+  readonly value: Serde<V>
+}
+
+/** A store of one value per key and window. */
+export interface WindowStoreSpec<K, V> {
+  readonly kind: 'window'
+  readonly name: string
+  readonly key: Serde<K>
+  readonly value: Serde<V>
+  /** How long a window is kept after its end, in stream time. */
+  readonly retentionMs: number
+}
+
+export type StoreSpec = KeyValueStoreSpec<unknown, unknown> | WindowStoreSpec<unknown, unknown>
+
+/** @param name unique in the topology; names the changelog topic too: letters, digits, `.`, `_`, `-` */
+export function keyValueStore<K, V>(name: string, serdes: { key: Serde<K>; value: Serde<V> }): KeyValueStoreSpec<K, V> {
+  return Object.freeze({ kind: 'key-value', name: checkedName(name), ...serdes })
+}
+
+/** @param name as for keyValueStore */
+export function windowStore<K, V>(
+  name: string,
+  options: { key: Serde<K>; value: Serde<V>; retentionMs: number },
+): WindowStoreSpec<K, V> {
+  return Object.freeze({ kind: 'window', name: checkedName(name), ...options })
+}
+
+function checkedName(name: string): string {
+  if (/^[a-zA-Z0-9._-]{1,100}$/.test(name)) return name
+  throw new TypeError(`store name '${name}' must be 1 to 100 letters, digits, '.', '_' or '-'`)
+}

@@ -1,0 +1,107 @@
+/** From `startMs` (inclusive) to `endMs` (exclusive), epoch milliseconds. */
+export interface Window {
+  readonly startMs: number
+  readonly endMs: number
+}
+
+/** How time is cut into windows that touch and never overlap. */
+export interface Windows {
+  /** Start of the window that holds a moment; called for every record, so it makes no object. */
+  startOf(timestampMs: number): number
+  /** End of the window that begins at `startMs`. */
+  endOf(startMs: number): number
+  /** The longest a window of this kind can be. */
+  readonly maxSizeMs: number
+  /** How long after its end a window still takes records, in stream time; what comes later is counted and left out. */
+  readonly graceMs: number
+  /** For `Topology.describe()`. */
+  readonly description: string
+}
+
+const HOUR_MS = 3_600_000
+
+/**
+ * Windows of one size, aligned to the epoch (Kafka Streams' TimeWindows without advance).
+ * @throws RangeError when the size is not a positive whole number or the grace is negative
+ */
+export function tumbling({ sizeMs, graceMs }: { sizeMs: number; graceMs: number }): Windows {
+  if (!Number.isSafeInteger(sizeMs) || sizeMs <= 0) throw new RangeError(`window size must be a positive number of ms`)
+  checkGrace(graceMs)
+  return {
+    startOf: (timestampMs) => timestampMs - (timestampMs % sizeMs),
+    endOf: (startMs) => startMs + sizeMs,
+    maxSizeMs: sizeMs,
+    graceMs,
+    description: `tumbling ${sizeMs} ms, grace ${graceMs} ms`,
+  }
+}
+
+/**
+ * Calendar days of a time zone: 23 or 25 hours long where the clocks change.
+ * Only zones that are whole hours off UTC at all times are taken, so that days are made of whole hours.
+ * @throws RangeError for a zone the platform does not know or that is not whole hours off
+ */
+export function calendarDays({ timeZone, graceMs }: { timeZone: string; graceMs: number }): Windows {
+  checkGrace(graceMs)
+  const clock = zoneClock(timeZone)
+  let known: Window = { startMs: 0, endMs: 0 }
+
+  function dayOf(timestampMs: number): Window {
+    if (timestampMs >= known.startMs && timestampMs < known.endMs) return known
+    const startMs = clock.startOfDay(timestampMs)
+    known = { startMs, endMs: clock.startOfDay(startMs + 36 * HOUR_MS) }
+    return known
+  }
+
+  return {
+    startOf: (timestampMs) => dayOf(timestampMs).startMs,
+    endOf: (startMs) => dayOf(startMs).endMs,
+    maxSizeMs: 25 * HOUR_MS,
+    graceMs,
+    description: `calendar days in ${timeZone}, grace ${graceMs} ms`,
+  }
+}
+
+function checkGrace(graceMs: number): void {
+  if (!Number.isSafeInteger(graceMs) || graceMs < 0) throw new RangeError('grace must be 0 ms or more')
+}
+
+/** The hour and the offset of a zone, by the platform's own time zone data. */
+function zoneClock(timeZone: string) {
+  const format = new Intl.DateTimeFormat('en-GB', {
+    timeZone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+  })
+
+  function offsetMs(timestampMs: number): number {
+    const part: Record<string, number> = {}
+    for (const { type, value } of format.formatToParts(timestampMs)) part[type] = Number(value)
+    const asUtc = Date.UTC(part['year']!, part['month']! - 1, part['day']!, part['hour']!, part['minute']!)
+    const offset = asUtc - (timestampMs - (timestampMs % 60_000))
+    if (offset % HOUR_MS !== 0) throw new RangeError(`${timeZone} is not whole hours off UTC: days need whole hours`)
+    return offset
+  }
+
+  /** First hour of the local day: the local midnight, or the first hour after it where the clocks skip midnight. */
+  function startOfDay(timestampMs: number): number {
+    const localMidnight = floorTo(timestampMs + offsetMs(timestampMs), 24 * HOUR_MS)
+    for (let hour = -2; hour <= 2; hour++) {
+      const candidate = floorTo(localMidnight - offsetMs(timestampMs), HOUR_MS) + hour * HOUR_MS
+      if (candidate + offsetMs(candidate) >= localMidnight) return candidate
+    }
+    throw new RangeError(`no start of the day at ${timestampMs} in ${timeZone}`)
+  }
+
+  offsetMs(Date.UTC(2026, 0, 1))
+  offsetMs(Date.UTC(2026, 6, 1))
+  return { startOfDay }
+}
+
+function floorTo(value: number, step: number): number {
+  return Math.floor(value / step) * step
+}
