@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { policies, type Client } from 'cassandra-driver'
 import type { Registry } from 'prom-client'
 import { KafkaClient } from '@candlewick/streams/kafka/client'
 import type { KafkaConfig, KafkaLog } from '@candlewick/streams/kafka/config'
+import { KafkaError } from '@candlewick/streams/kafka/errors'
 import { GroupConsumer } from '@candlewick/streams/kafka/group-consumer'
 import type { FetchedChunk } from '@candlewick/streams/kafka/records/decode'
 import { prepareCodecs } from '@candlewick/schemas/codecs'
@@ -111,8 +113,22 @@ export class CassandraSink {
     await prepareCodecs()
     // Not awaited: the group is joined meanwhile, so that the lag can be seen; chunks wait for the connection.
     this.cassandraClient().catch(() => undefined)
-    await this.kafka.connect()
+    await this.connectToKafka()
     await this.consumer.run()
+  }
+
+  private async connectToKafka(): Promise<void> {
+    const signal = this.closing.signal
+    for (let pauseMs = 250, told = false; !signal.aborted; pauseMs = Math.min(pauseMs * 2, 5_000), told = true) {
+      try {
+        await this.kafka.connect()
+        return
+      } catch (error) {
+        if (signal.aborted || !(error instanceof KafkaError) || error.kind !== 'retriable') throw error
+        if (!told) this.options.log.warn({ reason: error.message }, 'Kafka cannot be reached: waiting for it')
+      }
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+    }
   }
 
   private async closeOnce(): Promise<void> {
