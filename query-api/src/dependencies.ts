@@ -1,38 +1,10 @@
 import type { Interval } from '@candlewick/schemas/intervals'
 import type { Bar } from '@candlewick/schemas/types'
+import type { QueryClient } from '@candlewick/streams/queries/query-client'
 import type { Range } from './parameters.js'
 
-/** Who answered a question about live state. */
-export interface Source {
-  instance: string
-  role: 'active' | 'standby'
-  /** age of the answer's state in milliseconds; 0 = as the active task committed it */
-  staleMs: number
-  generation: number
-}
-
-export type LiveAnswer<T> =
-  | { kind: 'ok'; result: T; source: Source }
-  | { kind: 'not-found'; source: Source }
-  | { kind: 'bad-request'; message: string }
-  | { kind: 'no-owner' }
-
-export interface RoutingTable {
-  applicationId: string
-  generation: number
-  members: readonly { instance: string; endpoint: string; tasks: readonly string[] }[]
-  partitions: readonly (string | null)[]
-}
-
-/** Live state, asked of the processor that owns the symbol; `QueryClient` of streams/queries is one. */
-export interface LiveState {
-  query<T>(name: string, key: string, params?: Record<string, string>): Promise<LiveAnswer<T>>
-  queryAll<T>(
-    name: string,
-    params?: Record<string, string>,
-  ): Promise<{ results: { result: T; source: Source }[]; missingPartitions: number[] }>
-  routing(): RoutingTable
-}
+/** Live state, asked of the processor that owns the symbol: what the API needs of the runtime's query client. */
+export type LiveState = Pick<QueryClient, 'query' | 'queryAll' | 'routing'>
 
 export interface HistoricTrade {
   timestamp: number
@@ -53,7 +25,8 @@ export interface History {
 
 export interface InstanceTasks {
   instance: string
-  endpoint: string
+  /** null = it told nobody where it answers */
+  endpoint: string | null
   /** what the processor says of its tasks; absent when it did not answer */
   tasks?: readonly Record<string, unknown>[]
   error?: string

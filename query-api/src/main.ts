@@ -5,9 +5,9 @@ import { createRegistry, listen } from '@candlewick/service/http'
 import { kafkaConfig } from '@candlewick/service/kafka-settings'
 import { runProcess } from '@candlewick/service/process'
 import { KafkaClient } from '@candlewick/streams/kafka/client'
-import { QueryClient } from '@candlewick/streams/queries/query-client'
 import { buildApp } from './app.js'
 import { systemClock } from './dependencies.js'
+import { ProcessorQueries } from './live/processor-queries.js'
 import { ProcessorTasks } from './live/processor-tasks.js'
 import { createMetrics } from './metrics.js'
 import { appOptions, API_SETTINGS } from './settings.js'
@@ -31,7 +31,7 @@ runProcess({
 
     const client = new KafkaClient(kafkaConfig(settings, 'query-api'), log)
     onClose('kafka', () => client.close())
-    const live = new QueryClient(client, {
+    const live = new ProcessorQueries(client, {
       applicationId: settings.APPLICATION_ID,
       topic: topics.trades,
       token: settings.INTERNAL_TOKEN,
@@ -64,7 +64,11 @@ runProcess({
 
     const seeding = new AbortController()
     onClose('seeding', () => seeding.abort())
-    const following = Promise.all([live.start(), feed.start()])
-    following.then(() => keepSeeding(live, market, { signal: seeding.signal, log })).catch(fail)
+    // The feed first: what happens while the snapshots are gathered is in the topics it follows.
+    feed
+      .start()
+      .then(() => live.start())
+      .then(() => keepSeeding(live, market, { signal: seeding.signal, log }))
+      .catch(fail)
   },
 })

@@ -189,11 +189,11 @@ export const TradesAnswer = Type.Object({
 
 export const TopologyAnswer = Type.Object({
   applicationId: Type.String(),
-  generation: Type.Integer({ description: 'of the consumer group' }),
+  epoch: nullable(Type.String({ description: 'tells one assignment from another; null before the first is known' })),
   members: Type.Array(
     Type.Object({
       instance: Type.String(),
-      endpoint: Type.String({ description: 'where its queries are answered' }),
+      endpoint: nullable(Type.String({ description: 'where its queries are answered; null = it told nobody' })),
       tasks: Type.Array(Type.String()),
     }),
   ),
@@ -204,7 +204,7 @@ export const TasksAnswer = Type.Object({
   instances: Type.Array(
     Type.Object({
       instance: Type.String(),
-      endpoint: Type.String(),
+      endpoint: nullable(Type.String()),
       tasks: Type.Optional(Type.Array(Type.Object({}, { additionalProperties: true }))),
       error: Type.Optional(Type.String({ description: 'why it did not answer' })),
     }),

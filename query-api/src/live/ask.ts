@@ -1,4 +1,6 @@
-import type { LiveAnswer, LiveState, Source } from '../dependencies.js'
+import type { QuerySource } from '@candlewick/streams/queries/protocol'
+import type { QueryOutcome } from '@candlewick/streams/queries/query-client'
+import type { LiveState } from '../dependencies.js'
 import { ProblemError } from '../problems.js'
 
 /**
@@ -10,14 +12,14 @@ export async function askOwner<T>(
   name: string,
   symbol: string,
   params?: Record<string, string>,
-): Promise<{ result: T; source: Source }> {
+): Promise<{ result: T; source: QuerySource }> {
   const answer = await live.query<T>(name, symbol, params)
   if (answer.kind === 'ok') return { result: answer.result, source: answer.source }
   throw problemOf(answer, symbol)
 }
 
 /** The problem an answer without a result is. */
-export function problemOf(answer: Exclude<LiveAnswer<unknown>, { kind: 'ok' }>, symbol: string): ProblemError {
+export function problemOf(answer: Exclude<QueryOutcome<unknown>, { kind: 'ok' }>, symbol: string): ProblemError {
   switch (answer.kind) {
     case 'not-found':
       return unknownSymbol(symbol)

@@ -19,6 +19,7 @@ export class ProcessorTasks implements TaskStatuses {
   gather(): Promise<InstanceTasks[]> {
     return Promise.all(
       this.live.routing().members.map(async ({ instance, endpoint }): Promise<InstanceTasks> => {
+        if (endpoint === null) return { instance, endpoint, error: 'it told nobody where it answers' }
         try {
           return { instance, endpoint, tasks: await this.#ask(endpoint) }
         } catch (error) {

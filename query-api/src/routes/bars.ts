@@ -42,7 +42,7 @@ export function barsRoute(app: FastifyInstance, live: LiveState, history: Histor
         case 'not-found':
           // Known from the history alone: the application was started afresh and has seen no trade of it yet.
           if (kept.length === 0) throw unknownSymbol(symbol)
-          return { symbol, interval, bars: kept, source: answer.source }
+          return { symbol, interval, bars: kept, ...(answer.source !== undefined && { source: answer.source }) }
         case 'no-owner':
           return { symbol, interval, bars: kept, partial: true as const }
         case 'bad-request':
@@ -52,11 +52,8 @@ export function barsRoute(app: FastifyInstance, live: LiveState, history: Histor
   )
 }
 
-/**
- * The stores answer with the newest `limit` bars of a range. With `from` the first ones are wanted: so all are asked
- * for (they keep two days of minutes, fewer than MAX_BARS), and the overlay cuts.
- */
+/** The stores follow the same rule of `from` and `limit` as the history; they keep fewer bars than MAX_BARS. */
 function liveParams(interval: string, { fromMs, toMs, limit }: Range): Record<string, string> {
-  if (fromMs === undefined) return { interval, to: String(toMs), limit: String(Math.min(limit, MAX_BARS)) }
-  return { interval, from: String(fromMs), to: String(toMs), limit: String(MAX_BARS) }
+  const params = { interval, to: String(toMs), limit: String(Math.min(limit, MAX_BARS)) }
+  return fromMs === undefined ? params : { ...params, from: String(fromMs) }
 }

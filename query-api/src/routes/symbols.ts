@@ -1,7 +1,8 @@
 import type { SymbolSummary } from '@candlewick/schemas/queries'
+import type { QuerySource } from '@candlewick/streams/queries/protocol'
 import type { FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { LiveState, Source } from '../dependencies.js'
+import type { LiveState } from '../dependencies.js'
 import { ProblemError } from '../problems.js'
 import { ListQuery, problemAnswer, SymbolsAnswer } from '../schemas.js'
 
@@ -40,7 +41,7 @@ export function symbolsRoute(app: FastifyInstance, live: LiveState): void {
 }
 
 /** One summary per symbol, ascending: while a task moves two instances may answer for it, the fresher is believed. */
-function newestOfEach(results: readonly { result: SymbolSummary[]; source: Source }[]): SymbolSummary[] {
+function newestOfEach(results: readonly { result: SymbolSummary[]; source: QuerySource }[]): SymbolSummary[] {
   const summaries = new Map<string, SymbolSummary>()
   for (const { result } of [...results].sort((a, b) => b.source.staleMs - a.source.staleMs)) {
     for (const summary of result) summaries.set(summary.symbol, summary)
@@ -49,8 +50,8 @@ function newestOfEach(results: readonly { result: SymbolSummary[]; source: Sourc
 }
 
 /** Each instance and role once, with the age of the oldest of its answers. */
-function distinct(sources: readonly Source[]): Source[] {
-  const byName = new Map<string, Source>()
+function distinct(sources: readonly QuerySource[]): QuerySource[] {
+  const byName = new Map<string, QuerySource>()
   for (const source of sources) {
     const name = `${source.role} ${source.instance}`
     const staleMs = Math.max(source.staleMs, byName.get(name)?.staleMs ?? 0)

@@ -17,10 +17,10 @@ export function systemRoutes(app: FastifyInstance, live: LiveState, tasks: TaskS
       },
     },
     async () => {
-      const { applicationId, generation, members, partitions } = live.routing()
+      const { applicationId, epoch = null, members, partitions } = live.routing()
       return {
         applicationId,
-        generation,
+        epoch,
         members: members.map(({ instance, endpoint, tasks: owned }) => ({ instance, endpoint, tasks: [...owned] })),
         partitions: [...partitions],
       }

@@ -1,10 +1,12 @@
 import type { SymbolAverage, SymbolSummary } from '@candlewick/schemas/queries'
 import type { Average, Bar } from '@candlewick/schemas/types'
 import { createLogger } from '@candlewick/service/logger'
+import type { QuerySource } from '@candlewick/streams/queries/protocol'
+import type { QueryOutcome } from '@candlewick/streams/queries/query-client'
 import type { FastifyInstance } from 'fastify'
 import { Registry } from 'prom-client'
 import { buildApp, type AppOptions, type Dependencies } from '../app.js'
-import type { History, HistoricTrade, InstanceTasks, LiveAnswer, LiveState, Source } from '../dependencies.js'
+import type { History, HistoricTrade, InstanceTasks, LiveState } from '../dependencies.js'
 import { createMetrics } from '../metrics.js'
 import type { Range } from '../parameters.js'
 import { LatestMarket } from '../ws/latest-market.js'
@@ -12,7 +14,7 @@ import { LatestMarket } from '../ws/latest-market.js'
 /** What the tests stand on: dependencies in memory that answer as the real ones do, and an app built on them. */
 export const MINUTE = 60_000
 export const NOW = Date.parse('2026-03-02T15:00:30Z')
-export const SOURCE: Source = { instance: 'processor-1', role: 'active', staleMs: 0, generation: 3 }
+export const SOURCE: QuerySource = { instance: 'processor-1', role: 'active', staleMs: 0, generation: 3 }
 
 export function bar(fields: Partial<Bar> = {}): Bar {
   return {
@@ -70,7 +72,6 @@ export class MemoryLiveState implements LiveState {
   readonly symbols = new Map<string, SymbolSummary>()
   readonly bars = new Map<string, Bar[]>()
   readonly asked: { name: string; key: string; params: Record<string, string> }[] = []
-  source = SOURCE
   /** partitions without an owner; with 'all' nobody answers anything */
   away: 'all' | number[] = []
   refuse: string | undefined
@@ -80,13 +81,13 @@ export class MemoryLiveState implements LiveState {
     return this
   }
 
-  async query<T>(name: string, key: string, params: Record<string, string> = {}): Promise<LiveAnswer<T>> {
+  async query<T>(name: string, key: string, params: Record<string, string> = {}): Promise<QueryOutcome<T>> {
     this.asked.push({ name, key, params })
     if (this.away === 'all') return { kind: 'no-owner' }
     if (this.refuse !== undefined) return { kind: 'bad-request', message: this.refuse }
     const known = this.symbols.get(key)
-    if (known === undefined) return { kind: 'not-found', source: this.source }
-    return { kind: 'ok', result: this.#answer(name, known, params) as T, source: this.source }
+    if (known === undefined) return { kind: 'not-found', source: SOURCE }
+    return { kind: 'ok', result: this.#answer(name, known, params) as T, source: SOURCE }
   }
 
   #answer(name: string, known: SymbolSummary, params: Record<string, string>): SymbolSummary | SymbolAverage | Bar[] {
@@ -98,16 +99,16 @@ export class MemoryLiveState implements LiveState {
     return { symbol, windowMs, count, volume, notional, mean, vwap, priceVolumeMean, from, to: asOf, asOf }
   }
 
-  async queryAll<T>(): Promise<{ results: { result: T; source: Source }[]; missingPartitions: number[] }> {
+  async queryAll<T>(): Promise<{ results: { result: T; source: QuerySource }[]; missingPartitions: number[] }> {
     if (this.away === 'all') return { results: [], missingPartitions: [0, 1] }
     const result = [...this.symbols.values()] as T
-    return { results: [{ result, source: this.source }], missingPartitions: this.away }
+    return { results: [{ result, source: SOURCE }], missingPartitions: this.away }
   }
 
   routing() {
     return {
       applicationId: 'candlewick',
-      generation: 3,
+      epoch: 'epoch-3',
       members: [{ instance: 'processor-1', endpoint: 'http://127.0.0.1:8083', tasks: ['0_0', '0_1'] }],
       partitions: ['processor-1', null],
     }

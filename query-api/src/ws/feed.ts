@@ -1,4 +1,5 @@
 import { barCodec, prepareCodecs, tradeCodec } from '@candlewick/schemas/codecs'
+import { ruleOf } from '@candlewick/schemas/conditions'
 import type { KafkaClient } from '@candlewick/streams/kafka/client'
 import type { KafkaLog } from '@candlewick/streams/kafka/config'
 import { visitRecords, type FetchedChunk } from '@candlewick/streams/kafka/records/decode'
@@ -70,8 +71,9 @@ export class Feed {
           if (topic === topics.bars) {
             market.bar(barCodec.decode(bytes, valueStart, valueEnd))
           } else {
-            const { symbol, price, volume, timestamp } = tradeCodec.decode(bytes, valueStart, valueEnd)
-            market.price({ symbol, price, volume, time: timestamp })
+            const trade = tradeCodec.decode(bytes, valueStart, valueEnd)
+            const { symbol, price, volume, timestamp } = trade
+            if (ruleOf(trade).setsLast) market.price({ symbol, price, volume, time: timestamp })
           }
         } catch (error) {
           // The processor dead-letters it; a price list has nobody to give it to.
