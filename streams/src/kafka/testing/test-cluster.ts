@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto'
+import { Kafka, logLevel, type Admin, type Producer } from 'kafkajs'
+import { KafkaClient } from '../client.js'
+import type { KafkaLog } from '../config.js'
+import type { FetchedChunk, IsolationLevel } from '../fetched-chunk.js'
+import { visitRecords } from '../records/decode.js'
+
+/** A log that keeps its lines, so that a test can say which must (not) appear. */
+export class KeptLog implements KafkaLog {
+  readonly lines: { level: string; message: string; fields: object }[] = []
+  debug = (): void => undefined
+  info = (fields: object, message: string) => void this.lines.push({ level: 'info', message, fields })
+  warn = (fields: object, message: string) => void this.lines.push({ level: 'warn', message, fields })
+  error = (fields: object, message: string) => void this.lines.push({ level: 'error', message, fields })
+
+  count(message: string): number {
+    return this.lines.filter((line) => line.message === message).length
+  }
+}
+
+/**
+ * Topics, records and groups for tests on a real broker. Written with KafkaJS's own producer and admin client, so that
+ * what our consumers read was not written by us. close() takes away everything that was made.
+ */
+export class TestCluster {
+  readonly log = new KeptLog()
+  readonly kafka: Kafka
+  readonly brokers: string[]
+  readonly #closers: (() => Promise<unknown>)[] = []
+  #admin: Admin | undefined
+  #producer: Producer | undefined
+
+  constructor(brokers: string) {
+    this.brokers = brokers.split(',')
+    this.kafka = new Kafka({ brokers: this.brokers, clientId: 'test', logLevel: logLevel.NOTHING })
+  }
+
+  name(purpose: string): string {
+    return `kafka-consume-${purpose}-${randomBytes(4).toString('hex')}`
+  }
+
+  async admin(): Promise<Admin> {
+    if (this.#admin === undefined) {
+      this.#admin = this.kafka.admin()
+      await this.#admin.connect()
+    }
+    return this.#admin
+  }
+
+  async topic(partitions: number, config: Record<string, string> = {}): Promise<string> {
+    const topic = this.name('topic')
+    const admin = await this.admin()
+    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }], waitForLeaders: true })
+    this.#closers.push(() => admin.deleteTopics({ topics: [topic] }))
+    return topic
+  }
+
+  client(clientId = 'test'): KafkaClient {
+    const client = new KafkaClient({ brokers: this.brokers, clientId }, this.log)
+    this.#closers.push(() => client.close())
+    return client
+  }
+
+  async send(topic: string, partition: number, values: readonly (string | Buffer)[], gzip = false): Promise<void> {
+    if (this.#producer === undefined) {
+      this.#producer = this.kafka.producer()
+      await this.#producer.connect()
+    }
+    const messages = values.map((value) => ({ partition, value, key: null }))
+    await this.#producer.send({ topic, messages, compression: gzip ? 1 : 0 })
+  }
+
+  async transactionalProducer(): Promise<Producer> {
+    const transactionalId = this.name('tx')
+    const producer = this.kafka.producer({ transactionalId, idempotent: true, maxInFlightRequests: 1 })
+    await producer.connect()
+    this.#closers.push(() => producer.disconnect())
+    return producer
+  }
+
+  /** Runs when the test is over, before topics are deleted. */
+  defer(closer: () => Promise<unknown>): void {
+    this.#closers.push(closer)
+  }
+
+  async close(): Promise<void> {
+    for (const closer of this.#closers.splice(0).reverse()) await closer()
+    await this.#producer?.disconnect()
+    await this.#admin?.disconnect()
+    this.#producer = this.#admin = undefined
+  }
+}
+
+/** The values of a chunk, as text. */
+export function valuesOf(chunk: FetchedChunk, isolation: IsolationLevel = 'read_committed'): string[] {
+  const values: string[] = []
+  visitRecords(chunk, isolation, (_offset, _timestampMs, bytes, _keyStart, _keyEnd, start, end) => {
+    values.push(bytes.toString('utf8', start, end))
+  })
+  return values
+}
+
+/** Resolves when `condition` holds; looks again every 10 ms. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const giveUpAtMs = performance.now() + timeoutMs
+  while (!(await condition())) {
+    if (performance.now() > giveUpAtMs) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
