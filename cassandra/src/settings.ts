@@ -74,7 +74,8 @@ function readCa(file: string): { ca?: string } {
 export type Replication =
   { class: 'SimpleStrategy'; factor: number } | { class: 'NetworkTopologyStrategy'; factors: Record<string, number> }
 
-const replication = makeValidator<Replication>((input) => {
+/** `1`, or factors by data center like `dc1:3,dc2:3`. @throws TypeError */
+export function parseReplication(input: string): Replication {
   if (/^[1-9]\d?$/.test(input)) return { class: 'SimpleStrategy', factor: Number(input) }
   const factors: Record<string, number> = {}
   for (const part of input.split(',')) {
@@ -83,13 +84,19 @@ const replication = makeValidator<Replication>((input) => {
     factors[match[1]!] = Number(match[2])
   }
   return { class: 'NetworkTopologyStrategy', factors }
+}
+
+/** Stays the text it was, so that `--help` can show its default. */
+const replication = makeValidator<string>((input) => {
+  parseReplication(input)
+  return input
 })
 
 /** What only the migrations need. */
 export const MIGRATION_SETTINGS = {
   CASSANDRA_REPLICATION: replication({
-    default: { class: 'SimpleStrategy', factor: 1 },
-    desc: 'copies of a row: a number for one node or data center, or like dc1:3,dc2:3 [1]',
+    default: '1',
+    desc: 'copies of a row: a number for one node or data center, or like dc1:3,dc2:3',
   }),
   TRADES_TTL_DAYS: integer(0, 7300)({ default: 30, desc: 'days a trade is kept, 0 = for ever' }),
   AVERAGES_TTL_DAYS: integer(0, 7300)({ default: 90, desc: 'days a row of running averages is kept, 0 = for ever' }),
@@ -104,7 +111,7 @@ export interface TableOptions {
 
 export function tableOptions(settings: Settings<typeof MIGRATION_SETTINGS>): TableOptions {
   return {
-    replication: settings.CASSANDRA_REPLICATION,
+    replication: parseReplication(settings.CASSANDRA_REPLICATION),
     tradesTtlDays: settings.TRADES_TTL_DAYS,
     averagesTtlDays: settings.AVERAGES_TTL_DAYS,
   }

@@ -22,7 +22,7 @@ export interface SinkWorker {
   close(): Promise<void>
 }
 
-/** More than a sink ever holds: chunks of 8 partitions, their rows and the requests under way. */
+/** More than a sink ever holds: chunks of 4 partitions, their rows and the requests under way. */
 const MAX_HEAP_MB = 512
 const CLOSE_TIMEOUT_MS = 10_000
 const METRICS_TIMEOUT_MS = 1_000

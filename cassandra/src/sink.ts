@@ -37,8 +37,8 @@ export interface SinkOptions {
 
 /** Requests under way at a time: enough to keep a small cluster busy, few enough not to bury one that struggles. */
 const MAX_IN_FLIGHT = 48
-/** Partitions of the topics worked on at a time; each holds one chunk (about 1 MB) and its rows. */
-const MAX_CONCURRENT_PARTITIONS = 8
+/** Partitions of the topics worked on at a time; each holds one chunk (up to 1 MB) and its rows (about 20 MB). */
+const MAX_CONCURRENT_PARTITIONS = 4
 const WRITE_TIMEOUT_MS = 10_000
 const CLOSE_GRACE_MS = 3_000
 
