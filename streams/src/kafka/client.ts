@@ -10,7 +10,7 @@ import { retrying } from './retry.js'
 import { WireReader } from './wire/reader.js'
 import { WireWriter } from './wire/writer.js'
 
-export type { Broker }
+export type { ApiRequest, Broker }
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 30_000
 const DEFAULT_CONNECTION_TIMEOUT_MS = 5_000
@@ -23,7 +23,7 @@ const READ_COMMITTED = 1
  *
  * A broker answers the requests of one connection strictly one after the other, and a client has two connections per broker:
  * one for fetches, one for everything else. So one client may serve several users, but each user that makes a broker wait (a
- * fetcher's long polls, a group member's JoinGroup) should have its own: `new KafkaClient(client.config, client.log)`.
+ * fetcher's long polls, a group member's JoinGroup) has its own: `separate()`.
  *
  * Failures are KafkaErrors. A request is sent once; whoever asks decides about another try. What a failure says about the
  * cluster is remembered: the connection of a timed-out request is dropped, metadata is refreshed when a broker cannot be
@@ -86,6 +86,11 @@ export class KafkaClient {
       throw toKafkaError(error, false, concerns)
     }
     await this.refreshMetadata()
+  }
+
+  /** A client for the same cluster with connections of its own; whoever asks for it connects and closes it. */
+  separate(): KafkaClient {
+    return new KafkaClient(this.config, this.log)
   }
 
   /** Rejects what is under way with CLOSED and closes every connection. Memoised. */

@@ -95,6 +95,12 @@ export class KafkaError extends Error {
     return new KafkaError(identity, detail, concerns, cause)
   }
 
+  /** The same error where an earlier try may have taken effect. */
+  withOutcomeUnknown(): KafkaError {
+    const { code, name, kind } = this
+    return new KafkaError({ code, name, kind, outcomeUnknown: true }, 'after an earlier try', this.concerns, this)
+  }
+
   /** Kafka's name for the error, where KafkaJS looks for it. */
   get type(): string {
     return this.name

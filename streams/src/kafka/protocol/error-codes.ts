@@ -58,7 +58,7 @@ export const ERROR_CODES: readonly (readonly [code: number, name: string, kind: 
   [43, 'UNSUPPORTED_FOR_MESSAGE_FORMAT', 'fatal'],
   [44, 'POLICY_VIOLATION', 'fatal'],
   [45, 'OUT_OF_ORDER_SEQUENCE_NUMBER', 'fenced'],
-  [46, 'DUPLICATE_SEQUENCE_NUMBER', 'fatal'],
+  [46, 'DUPLICATE_SEQUENCE_NUMBER', 'fenced'],
   [47, 'INVALID_PRODUCER_EPOCH', 'fenced'],
   [48, 'INVALID_TXN_STATE', 'fenced'],
   [49, 'INVALID_PRODUCER_ID_MAPPING', 'fenced'],

@@ -10,7 +10,7 @@ export class WireWriter {
   #length = 0
 
   constructor(initialBytes = 1024) {
-    this.#buffer = Buffer.allocUnsafeSlow(initialBytes)
+    this.#buffer = Buffer.allocUnsafe(initialBytes)
   }
 
   /** Bytes written so far. */
@@ -32,7 +32,7 @@ export class WireWriter {
   reserve(count: number): void {
     const needed = this.#length + count
     if (needed <= this.#buffer.length) return
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, needed))
+    const grown = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, needed))
     this.#buffer.copy(grown, 0, 0, this.#length)
     this.#buffer = grown
   }
