@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { startChild } from './child.js'
 import { ensureJars } from './jars.js'
 import { javaCommand } from './paths.js'
-import { freePort, isPortFree } from './ports.js'
+import { freePort, isPortFree, LOOPBACK } from './ports.js'
 import { asks, waitReady } from './ready.js'
 import { processOf, withPortRetries, type Server, type ServerOptions } from './server.js'
 
@@ -22,16 +22,16 @@ export interface CassandraOptions extends ServerOptions {
  * @throws StartError with the last lines of its log when it does not come up
  */
 export async function startCassandra(options: CassandraOptions): Promise<CassandraServer> {
-  const { dir, host = '127.0.0.1', heapMb = 1_024, log = () => undefined } = options
+  const { dir, heapMb = 1_024, log = () => undefined } = options
   const jars = await ensureJars('cassandra', options)
   await mkdir(dir, { recursive: true })
 
   return withPortRetries(options.nativePort === undefined, async () => {
-    const port = options.nativePort ?? (await freePort(host))
+    const port = options.nativePort ?? (await freePort())
     const config = join(dir, 'cassandra.yaml')
-    await writeFile(config, yaml({ host, port, storagePort: await storagePort(dir) }))
+    await writeFile(config, yaml({ port, storagePort: await storagePort(dir) }))
     await writeFile(join(dir, 'logback.xml'), LOGBACK)
-    log(`cassandra starts on ${host}:${port}`)
+    log(`cassandra starts on ${LOOPBACK}:${port}`)
     const child = await startChild({
       name: 'cassandra',
       command: javaCommand(),
@@ -39,16 +39,17 @@ export async function startCassandra(options: CassandraOptions): Promise<Cassand
       cwd: dir,
       logFile: options.logFile ?? join(dir, 'cassandra.log'),
     })
+    options.onStarted?.(child)
     try {
-      await waitReady(child, () => asks({ host, port }, OPTIONS_REQUEST, isSupported), {
-        timeoutMs: 120_000,
+      await waitReady(child, () => asks({ host: LOOPBACK, port }, OPTIONS_REQUEST, isSupported), {
+        timeoutMs: 180_000,
         signal: options.signal,
       })
     } catch (error) {
       await child.stop({ timeoutMs: 2_000 })
       throw error
     }
-    return { ...processOf(child), host, port }
+    return { ...processOf(child), host: LOOPBACK, port }
   })
 }
 
@@ -63,7 +64,7 @@ async function storagePort(dir: string): Promise<number> {
 }
 
 /** A node for one machine: small caches, no snapshots of dropped tables, no hints (there is nobody to hand them to). */
-function yaml(where: { host: string; port: number; storagePort: number }): string {
+function yaml(where: { port: number; storagePort: number }): string {
   return `cluster_name: candlewick-local
 num_tokens: 1
 allocate_tokens_for_local_replication_factor: 1
@@ -77,11 +78,11 @@ endpoint_snitch: SimpleSnitch
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
     parameters:
-      - seeds: "127.0.0.1:${where.storagePort}"
-listen_address: 127.0.0.1
+      - seeds: "${LOOPBACK}:${where.storagePort}"
+listen_address: ${LOOPBACK}
 storage_port: ${where.storagePort}
-rpc_address: ${where.host}
-${where.host === '0.0.0.0' ? 'broadcast_rpc_address: 127.0.0.1\n' : ''}native_transport_port: ${where.port}
+rpc_address: ${LOOPBACK}
+native_transport_port: ${where.port}
 start_native_transport: true
 `
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { startChild } from './child.js'
 import { ensureJars } from './jars.js'
 import { javaCommand } from './paths.js'
-import { freePort, freePorts } from './ports.js'
+import { freePort, LOOPBACK } from './ports.js'
 import { asks, waitReady } from './ready.js'
 import { processOf, withPortRetries, type Server, type ServerOptions } from './server.js'
 
@@ -24,49 +24,36 @@ export interface KafkaOptions extends ServerOptions {
  * @throws StartError with the last lines of its log when it does not come up
  */
 export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
-  const { dir, host = '127.0.0.1', heapMb = 512, log = () => undefined } = options
+  const { dir, heapMb = 512, log = () => undefined } = options
   const jars = await ensureJars('kafka', options)
   await mkdir(dir, { recursive: true })
-  const clusterId = await keptClusterId(dir)
-
   return withPortRetries(options.port === undefined, async () => {
-    const [port, controllerPort] =
-      options.port === undefined ? await freePorts(2, host) : [options.port, await freePort(host)]
+    const port = options.port ?? (await freePort())
     const config = join(dir, 'server.properties')
-    await writeFile(
-      config,
-      properties({ host, port: port!, controllerPort: controllerPort!, dataDir: join(dir, 'data') }),
-    )
-    const java = (heap: string[], ...main: string[]) => ({
-      command: javaCommand(),
-      args: [...heap, '-Dorg.slf4j.simpleLogger.showDateTime=true', '-cp', join(jars, '*'), ...main],
-    })
-    await format(
-      dir,
-      java(['-Xmx128m', '-XX:TieredStopAtLevel=1'], 'kafka.tools.StorageTool', 'format'),
-      clusterId,
-      config,
-    )
-    log(`kafka starts on ${host}:${port}`)
+    await writeFile(config, properties(port, await freePort(), join(dir, 'data')))
+    const java = { command: javaCommand(), classPath: join(jars, '*') }
+    await format(dir, config, java, options.signal)
+    log(`kafka starts on ${LOOPBACK}:${port}`)
     const child = await startChild({
       name: 'kafka',
-      ...java([`-Xmx${heapMb}m`, '-XX:+ExitOnOutOfMemoryError'], 'kafka.Kafka', config),
+      command: java.command,
+      args: [`-Xmx${heapMb}m`, ...JAVA_OPTIONS, '-cp', java.classPath, 'kafka.Kafka', config],
       cwd: dir,
       logFile: options.logFile ?? join(dir, 'kafka.log'),
     })
+    options.onStarted?.(child)
+    const answers = () => asks({ host: LOOPBACK, port }, METADATA_REQUEST, hasBroker)
     try {
-      const where = { host, port: port! }
-      await waitReady(child, () => asks(where, METADATA_REQUEST, hasBroker), {
-        timeoutMs: 60_000,
-        signal: options.signal,
-      })
+      await waitReady(child, answers, { timeoutMs: 180_000, signal: options.signal })
     } catch (error) {
       await child.stop({ timeoutMs: 2_000 })
       throw error
     }
-    return { ...processOf(child), brokers: `${host}:${port}`, host, port: port! }
+    return { ...processOf(child), brokers: `${LOOPBACK}:${port}`, host: LOOPBACK, port }
   })
 }
+
+const JAVA_OPTIONS = ['-XX:+ExitOnOutOfMemoryError', '-Dorg.slf4j.simpleLogger.showDateTime=true']
 
 /** The cluster's id (16 bytes in base64url, as Kafka writes UUIDs), made at the first start and kept. */
 async function keptClusterId(dir: string): Promise<string> {
@@ -78,37 +65,41 @@ async function keptClusterId(dir: string): Promise<string> {
   return id
 }
 
+/** Prepares an empty data folder, as `kafka-storage.sh format` does. */
 async function format(
   dir: string,
-  java: { command: string; args: string[] },
-  clusterId: string,
   config: string,
+  java: { command: string; classPath: string },
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const formatted = await readFile(join(dir, 'data', 'meta.properties')).catch(() => undefined)
   if (formatted !== undefined) return
-  const args = [...java.args, '-t', clusterId, '-c', config, '--ignore-formatted']
+  const tool = ['-XX:TieredStopAtLevel=1', '-cp', java.classPath, 'kafka.tools.StorageTool', 'format']
   const child = await startChild({
     name: 'kafka format',
     command: java.command,
-    args,
+    args: [...tool, '-t', await keptClusterId(dir), '-c', config, '--ignore-formatted'],
     logFile: join(dir, 'format.log'),
   })
-  await waitReady(child, async () => child.exit?.code === 0, { timeoutMs: 60_000 })
+  try {
+    await waitReady(child, async () => child.exit?.code === 0, { timeoutMs: 60_000, signal })
+  } catch (error) {
+    await child.stop({ timeoutMs: 2_000 })
+    throw error
+  }
 }
 
 /**
  * A broker for one machine: internal topics on one replica with few partitions, no waiting for more group members,
  * small buffers. Topics are made by us alone: a misspelled name is an error, not a new topic.
  */
-function properties(where: { host: string; port: number; controllerPort: number; dataDir: string }): string {
-  const { host, port, controllerPort, dataDir } = where
-  const own = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+function properties(port: number, controllerPort: number, dataDir: string): string {
   return Object.entries({
     'process.roles': 'broker,controller',
     'node.id': 1,
-    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://${host}:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://${own}:${port}`,
+    'controller.quorum.voters': `1@${LOOPBACK}:${controllerPort}`,
+    listeners: `PLAINTEXT://${LOOPBACK}:${port},CONTROLLER://${LOOPBACK}:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://${LOOPBACK}:${port}`,
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'log.dirs': dataDir,

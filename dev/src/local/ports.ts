@@ -1,10 +1,13 @@
 import { createServer } from 'node:net'
 
+/** Kafka and Cassandra know no password here: they listen for this machine alone. */
+export const LOOPBACK = '127.0.0.1'
+
 /** Below the range that systems give to outgoing connections (32768 on Linux, 49152 on macOS), above what services usually take. */
 const RANGE = { from: 20_000, to: 32_000 }
 
 /** Whether a server could listen there right now. */
-export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
+export function isPortFree(port: number, host = LOOPBACK): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', () => resolve(false))
@@ -18,7 +21,7 @@ const given = new Set<number>()
  * Ports that nobody listens on, picked at random outside of the range of outgoing connections, so that between now and
  * the moment a slow starter (a JVM) listens nobody else is likely to get them. Within a process none is given twice.
  */
-export async function freePorts(count: number, host = '127.0.0.1'): Promise<number[]> {
+export async function freePorts(count: number, host = LOOPBACK): Promise<number[]> {
   const ports: number[] = []
   for (let attempt = 0; ports.length < count; attempt++) {
     if (attempt > 1_000) throw new Error(`no free port between ${RANGE.from} and ${RANGE.to} on ${host}`)
@@ -31,7 +34,7 @@ export async function freePorts(count: number, host = '127.0.0.1'): Promise<numb
 }
 
 /** One free port, see {@link freePorts}. */
-export async function freePort(host = '127.0.0.1'): Promise<number> {
+export async function freePort(host = LOOPBACK): Promise<number> {
   const [port] = await freePorts(1, host)
   return port!
 }

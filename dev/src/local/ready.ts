@@ -4,7 +4,8 @@ import { StartError } from '@candlewick/service/process'
 import { describeExit, type Child } from './child.js'
 
 export interface WaitOptions {
-  timeoutMs: number
+  /** Default: as long as it lives. */
+  timeoutMs?: number
   signal?: AbortSignal | undefined
   everyMs?: number
 }
@@ -16,7 +17,7 @@ export interface WaitOptions {
 export async function waitReady(
   child: Child,
   probe: () => Promise<boolean>,
-  { timeoutMs, signal, everyMs = 100 }: WaitOptions,
+  { timeoutMs = Infinity, signal, everyMs = 100 }: WaitOptions,
 ): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!(await probe())) {

@@ -7,8 +7,6 @@ export interface ServerOptions {
   dir: string
   /** The checkout whose `.local/jars` is used; this one by default. */
   rootDir?: string
-  /** Address to listen on, 127.0.0.1 by default. */
-  host?: string
   /** -Xmx of the JVM. */
   heapMb?: number
   /** One line per step. */
@@ -17,6 +15,8 @@ export interface ServerOptions {
   logFile?: string
   /** Gives up the start; what was begun is ended. */
   signal?: AbortSignal | undefined
+  /** Told as soon as the process exists, long before it answers. */
+  onStarted?: (child: Child) => void
 }
 
 export interface Server {

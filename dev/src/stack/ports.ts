@@ -1,0 +1,57 @@
+import { StartError } from '@candlewick/service/process'
+import { freePorts, isPortFree, LOOPBACK } from '../local/ports.js'
+import type { LocalSettings } from '../settings.js'
+import type { Part, Ports } from './plan.js'
+
+/**
+ * The ports the settings say.
+ * @throws StartError when KAFKA_BROKERS names another machine: this stack brings its own Kafka
+ */
+export function portsOf(settings: LocalSettings, processors: number): Ports {
+  const [broker = '', ...others] = settings.KAFKA_BROKERS
+  const [, kafka] = /^(?:127\.0\.0\.1|localhost):(\d{1,5})$/.exec(broker) ?? []
+  if (kafka === undefined || others.length > 0) {
+    throw new StartError(
+      `KAFKA_BROKERS is ${settings.KAFKA_BROKERS.join(',')}, but npm start brings its own Kafka: it may only say on which port, as ${LOOPBACK}:9092`,
+    )
+  }
+  return {
+    kafka: Number(kafka),
+    cassandra: settings.CASSANDRA_PORT,
+    api: settings.API_PORT,
+    exchange: settings.EXCHANGE_PORT,
+    producer: settings.PRODUCER_PORT,
+    processors: Array.from({ length: processors }, (_, index) => settings.PROCESSOR_PORT + index),
+  }
+}
+
+/** Ports that are free right now, so that any number of stacks can run on a machine. */
+export async function pickPorts(processors: number): Promise<Ports> {
+  const [kafka, cassandra, api, exchange, producer, ...others] = await freePorts(5 + processors)
+  return {
+    kafka: kafka!,
+    cassandra: cassandra!,
+    api: api!,
+    exchange: exchange!,
+    producer: producer!,
+    processors: others,
+  }
+}
+
+/**
+ * Makes sure that all ports can be had, before anything is started.
+ * @throws StartError that names each taken one and the setting that changes it
+ */
+export async function refuseTakenPorts(parts: readonly Part[]): Promise<void> {
+  const listening = parts.filter((part) => part.port !== undefined)
+  const same = listening.find(({ port }, index) => listening.findIndex((other) => other.port === port) !== index)
+  if (same !== undefined)
+    throw new StartError(`two settings give the same port ${same.port}: change ${same.portSetting}`)
+  const free = await Promise.all(listening.map(({ port, host }) => isPortFree(port!, host)))
+  const taken = listening.filter((_, index) => !free[index])
+  if (taken.length === 0) return
+  const each = taken.map(({ port, title, portSetting }) => `${port} (${title}: ${portSetting})`)
+  throw new StartError(
+    `${taken.length === 1 ? 'this port is' : 'these ports are'} taken by another program: ${each.join(', ')}; end that, or set another port in .env`,
+  )
+}
