@@ -76,7 +76,7 @@ export class StreamInstance {
   #failure: { error: unknown } | undefined
   #failures = 0
   #lastFailure = ''
-  #closing = false
+  readonly #stopping = new AbortController()
 
   constructor(options: InstanceOptions) {
     this.#options = options
@@ -167,20 +167,20 @@ export class StreamInstance {
    * @throws what cannot be mended by rolling back: StreamsError, or a KafkaError of kind fatal
    */
   async run(): Promise<void> {
-    while (!this.#closing) {
+    while (!this.#stopping.signal.aborted) {
       try {
         await this.#getReady()
         await this.#step()
         this.#throwFailure()
       } catch (error) {
-        if (!this.#closing) await this.#rollBack(error)
+        if (!this.#stopping.signal.aborted) await this.#rollBack(error)
       }
     }
   }
 
   /** Makes `run()` return; then commits what was processed, closes the tasks cleanly and leaves the group. */
   stop(): void {
-    this.#closing = true
+    this.#stopping.abort()
     this.#validating?.abort.abort()
     this.#fetcher.wake()
     if (this.#member.state === 'joining') void this.#member.leave().catch(() => undefined)
@@ -216,7 +216,7 @@ export class StreamInstance {
     // Expelled with work under way: none of it may be committed any more.
     if (this.#member.state === 'lost' && (this.#commits.busy || this.#commits.hasWork)) await this.#discard()
     if (!this.#producerReady) {
-      await this.#producer.init()
+      await this.#producer.init({ signal: this.#stopping.signal })
       this.#producerReady = true
     }
     if (this.#member.state === 'rebalance-needed') await this.#drain()
@@ -229,7 +229,7 @@ export class StreamInstance {
     const { client, directory, applicationId, topology, replicationFactor } = this.#options
     await client.connect()
     this.#plan = await prepareTopics({ client, admin: this.#admin }, applicationId, topology, replicationFactor)
-    await this.#producer.init()
+    await this.#producer.init({ signal: this.#stopping.signal })
     this.#producerReady = true
     const former = await directory.memberId()
     if (former !== undefined) await this.#admin.leaveGroup(applicationId, former)

@@ -229,6 +229,23 @@ describe('assigning', () => {
   })
 })
 
+describe('broken connections', () => {
+  test('heal by themselves: nothing is missing, nothing comes twice', async () => {
+    const topic = await cluster.topic(2)
+    const fetcher = fetcherOf({ maxBytesPerPartition: 2000, maxWaitMs: 50 })
+    fetcher.assign([0, 1].map((partition) => ({ topic, partition, offset: 0 })))
+    const values: string[][] = [[], []]
+    for (let round = 0; round < 5; round++) {
+      for (const partition of [0, 1]) await cluster.send(topic, partition, numbered(`${round}-`, 100))
+      expect(cluster.cutConnections()).toBeGreaterThan(0)
+      const seen = await read(fetcher, (more) => total(more) === 200)
+      for (const partition of [0, 1]) values[partition]!.push(...seen[partition]!)
+    }
+    const expected = [0, 1, 2, 3, 4].flatMap((round) => numbered(`${round}-`, 100))
+    expect(values).toEqual([expected, expected])
+  })
+})
+
 describe('waiting', () => {
   test('wake() ends the poll that waits, close() too, and after close() none waits', async () => {
     const fetcher = fetcherOf()

@@ -1,6 +1,6 @@
 import { KafkaAdmin } from '../kafka/admin.js'
 import type { KafkaClient } from '../kafka/client.js'
-import { decodeMemberAssignment } from '../kafka/consumer-protocol.js'
+import { decodeAssignment } from '../kafka/consumer-protocol.js'
 import { decodeAssignmentMap, type AssignmentMap } from './group-metadata.js'
 
 /**
@@ -11,7 +11,7 @@ import { decodeAssignmentMap, type AssignmentMap } from './group-metadata.js'
 export async function readAssignmentMap(client: KafkaClient, groupId: string): Promise<AssignmentMap | undefined> {
   const { state, members } = await new KafkaAdmin(client).describeGroup(groupId)
   if (state !== 'Stable') return undefined
-  const maps = members.map(({ assignment }) => decodeAssignmentMap(decodeMemberAssignment(assignment).userData))
+  const maps = members.map(({ assignment }) => decodeAssignmentMap(decodeAssignment(assignment).userData))
   const [first] = maps
   if (first === undefined || maps.some((map) => map?.epoch !== first.epoch)) return undefined
   const present = new Set(members.map(({ memberId }) => memberId))

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { Socket } from 'node:net'
 import { Kafka, logLevel, type Admin, type Producer } from 'kafkajs'
 import { KafkaClient } from '../client.js'
 import type { KafkaLog } from '../config.js'
@@ -77,6 +78,16 @@ export class TestCluster {
     await producer.connect()
     this.#closers.push(() => producer.disconnect())
     return producer
+  }
+
+  /** Breaks every connection this process has to the brokers, as a broken network or a broker that dies would. */
+  cutConnections(): number {
+    const ports = this.brokers.map((broker) => Number(broker.split(':')[1]))
+    const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles(): unknown[] }
+    const sockets = handles.call(process).filter((handle): handle is Socket => handle instanceof Socket)
+    const ours = sockets.filter(({ remotePort }) => ports.includes(remotePort ?? 0))
+    for (const socket of ours) socket.destroy(new Error('cut by the test'))
+    return ours.length
   }
 
   /** Runs when the test is over, before topics are deleted. */

@@ -1,0 +1,225 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Kafka, logLevel, type Producer } from 'kafkajs'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest'
+import { KafkaStreams } from './application.js'
+import { KafkaAdmin } from './kafka/admin.js'
+import { KafkaClient } from './kafka/client.js'
+import type { KafkaLog } from './kafka/config.js'
+import { utf8, type Serde } from './serde.js'
+import { StreamsBuilder } from './topology/builder.js'
+import { keyValueStore } from './topology/stores.js'
+
+const PARTITIONS = 4
+const number: Serde<number> = {
+  encode: (value) => Buffer.from(String(value)),
+  decode: (bytes, start, end) => Number(bytes.toString('latin1', start, end)),
+}
+const quiet: KafkaLog = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+const log: KafkaLog = process.env['TEST_LOG']
+  ? { ...quiet, info: (...line) => console.log(...line), warn: (...line) => console.log(...line) }
+  : quiet
+
+let brokers = ''
+let run = ''
+let directory = ''
+let producer: Producer
+let client: KafkaClient
+const started: KafkaStreams[] = []
+
+beforeAll(async () => {
+  brokers = inject('kafkaBrokers')
+  client = new KafkaClient({ brokers: [brokers], clientId: 'streams-test' }, quiet)
+  await client.connect()
+})
+
+afterAll(() => client.close())
+
+beforeEach(async () => {
+  run = `streams-${randomUUID().slice(0, 8)}`
+  directory = await mkdtemp(join(tmpdir(), 'candlewick-streams-'))
+  producer = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING }).producer()
+  await producer.connect()
+  await new KafkaAdmin(client).createTopics(
+    ['in', 'out', 'in.dlq'].map((name) => ({ name: `${run}-${name}`, partitions: PARTITIONS })),
+  )
+})
+
+afterEach(async () => {
+  await Promise.all([producer.disconnect(), ...started.splice(0).map((app) => app.close())])
+  const names = ['in', 'out', 'in.dlq', 'sums-changelog'].map((name) => `${run}-${name}`)
+  await new KafkaAdmin(client).deleteTopics(names)
+  await rm(directory, { recursive: true, force: true })
+})
+
+const sums = keyValueStore('sums', { key: utf8, value: number })
+
+/** Adds up numbers per key; publishes each sum. */
+function createApp(instance: string, stateDir = instance): KafkaStreams {
+  const builder = new StreamsBuilder()
+  builder
+    .stream(`${run}-in`, { key: utf8, value: number, deadLetterTopic: `${run}-in.dlq` })
+    .filter((value) => Number.isFinite(value))
+    .groupByKey()
+    .aggregate(
+      sums,
+      () => 0,
+      (sum, value) => sum + value,
+    )
+    .toStream()
+    .to(`${run}-out`, { key: utf8, value: number })
+  const app = new KafkaStreams(builder.build(), {
+    applicationId: run,
+    kafka: { brokers: [brokers], clientId: instance },
+    stateDir: join(directory, stateDir),
+    instanceId: instance,
+    sessionTimeoutMs: 6_000,
+    log,
+  })
+  started.push(app)
+  return app
+}
+
+async function start(instance: string): Promise<KafkaStreams> {
+  const app = createApp(instance)
+  await app.start()
+  return app
+}
+
+/** Sends 1 to each key so many times; returns what the sums must then be. */
+const expected = new Map<string, number>()
+beforeEach(() => expected.clear())
+
+async function send(keys: number, each: number): Promise<void> {
+  const messages = Array.from({ length: each }, () => Array.from({ length: keys }, (_, n) => `key ${n}`)).flat()
+  await producer.send({ topic: `${run}-in`, messages: messages.map((key) => ({ key, value: '1' })) })
+  for (const key of messages) expected.set(key, (expected.get(key) ?? 0) + 1)
+}
+
+/** The committed sums over all running instances; a key served by two is a failure. */
+async function committed(): Promise<Map<string, number>> {
+  const found = new Map<string, number>()
+  for (const app of started) {
+    for (const { view, role } of app.served()) {
+      if (role !== 'active') continue
+      for (const [key, sum] of await view.keyValue(sums).all()) {
+        if (found.has(key)) throw new Error(`${key} is active twice`)
+        found.set(key, sum)
+      }
+    }
+  }
+  return found
+}
+
+const sorted = (map: ReadonlyMap<string, number>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
+
+async function settled(): Promise<void> {
+  await vi.waitFor(async () => expect(sorted(await committed())).toEqual(sorted(expected)), {
+    timeout: 30_000,
+    interval: 50,
+  })
+}
+
+describe('an application', () => {
+  it('counts every record exactly once while instances come and go', async () => {
+    const first = await start('a')
+    await send(20, 50)
+    await settled()
+    await start('b')
+    await send(20, 50)
+    await settled()
+    await first.close()
+    await send(20, 50)
+    await start('c')
+    await send(20, 50)
+    await settled()
+  })
+
+  it('shares the partitions evenly between two instances', async () => {
+    const [a, b] = [await start('a'), await start('b')]
+    await vi.waitFor(
+      () => {
+        expect(a.tasks().filter(({ status }) => status === 'RUNNING')).toHaveLength(PARTITIONS / 2)
+        expect(b.tasks().filter(({ status }) => status === 'RUNNING')).toHaveLength(PARTITIONS / 2)
+      },
+      { timeout: 20_000 },
+    )
+  })
+
+  it('goes on from its own state after a clean restart: nothing is replayed', async () => {
+    const first = await start('a')
+    await send(10, 100)
+    await settled()
+    await first.close()
+    started.splice(0)
+
+    const lines: object[] = []
+    const again = createApp('a')
+    vi.spyOn(log, 'info').mockImplementation((fields) => void lines.push(fields))
+    await again.start()
+    await settled()
+    expect(lines.find((line) => 'records' in line && 'ms' in line)).toMatchObject({ records: 0 })
+    vi.restoreAllMocks()
+    await send(10, 10)
+    await settled()
+  })
+
+  it('restores from the changelogs where no state is left', async () => {
+    const first = await start('a')
+    await send(10, 100)
+    await settled()
+    await first.close()
+    started.splice(0)
+    await rm(join(directory, 'a'), { recursive: true })
+    await start('a')
+    await settled()
+    await send(10, 10)
+    await settled()
+  })
+
+  it('puts aside what it cannot read, with where it came from, and goes on', async () => {
+    await start('a')
+    await producer.send({ topic: `${run}-in`, messages: [{ key: null, value: 'no key' }] })
+    await send(5, 5)
+    await settled()
+    const ends = await new KafkaAdmin(client).listOffsets(`${run}-in.dlq`, [0, 1, 2, 3], 'latest', 'read_committed')
+    expect([...ends.values()].reduce((sum, end) => sum + end, 0)).toBeGreaterThan(0)
+  })
+
+  it('refuses a second process on the same state directory', async () => {
+    await start('a')
+    const second = createApp('b', 'a')
+    await expect(second.start()).rejects.toMatchObject({ code: 'LOCKED' })
+  })
+
+  it('stops the younger of two instances with the same instance id, and the older goes on', async () => {
+    const older = await start('a')
+    await send(5, 5)
+    await settled()
+    const younger = createApp('a', 'another')
+    const fatal = new Promise<Error>((resolve) => younger.onFatal(resolve))
+    await younger.start()
+    await expect(fatal).resolves.toMatchObject({ code: 'DUPLICATE_INSTANCE' })
+    await younger.close()
+    await send(5, 5)
+    await settled()
+    expect(older.state).toBe('RUNNING')
+  })
+
+  it('says which topics are missing', async () => {
+    const builder = new StreamsBuilder()
+    builder.stream(`${run}-nowhere`, { key: utf8, value: number }).to(`${run}-out`, { key: utf8, value: number })
+    const app = new KafkaStreams(builder.build(), {
+      applicationId: `${run}-lost`,
+      kafka: { brokers: [brokers], clientId: 'lost' },
+      stateDir: join(directory, 'lost'),
+      log,
+    })
+    started.push(app)
+    const fatal = new Promise<Error>((resolve) => app.onFatal(resolve))
+    await app.start()
+    await expect(fatal).resolves.toMatchObject({ code: 'TOPICS', message: expect.stringContaining(`${run}-nowhere`) })
+  })
+})
