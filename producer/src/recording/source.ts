@@ -23,13 +23,15 @@ export class RecordingSource implements TradeSource {
   readonly #options: RecordingOptions
   readonly #clock: Clock
   #stopped = false
-  #paused = false
+  readonly #schedule: Schedule
+  #pausedAtMs: number | undefined
   #wakeUp = () => {}
   #running: Promise<void> | undefined
 
   constructor(options: RecordingOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
+    this.#schedule = new Schedule(options.speed)
   }
 
   start(events: TradeSourceEvents): void {
@@ -43,22 +45,23 @@ export class RecordingSource implements TradeSource {
   }
 
   pause(): void {
-    this.#paused = true
+    this.#pausedAtMs ??= this.#clock.nowMs()
   }
 
   resume(): void {
-    this.#paused = false
+    if (this.#pausedAtMs === undefined) return
+    this.#schedule.shift(this.#clock.nowMs() - this.#pausedAtMs)
+    this.#pausedAtMs = undefined
     this.#wakeUp()
   }
 
   async #run(events: TradeSourceEvents): Promise<void> {
-    const { file, speed, log } = this.#options
-    const schedule = new Schedule(speed)
+    const { file, log } = this.#options
     events.onConnected()
     let lines = 0
     try {
       for await (const piece of readRecording(file)) {
-        await this.#play(piece, schedule, events)
+        await this.#play(piece, events)
         if (this.#stopped) return
         lines += piece.length
       }
@@ -71,22 +74,22 @@ export class RecordingSource implements TradeSource {
   }
 
   /** Hands over what is due together, and waits before what is not. */
-  async #play(piece: readonly RecordingLine[], schedule: Schedule, events: TradeSourceEvents): Promise<void> {
+  async #play(piece: readonly RecordingLine[], events: TradeSourceEvents): Promise<void> {
     let from = 0
     for (let i = 0; i < piece.length; i++) {
       const line = piece[i]!
       if (line.kind === 'rejected') continue
-      let waitMs = schedule.waitMs(line.trade.timestamp, this.#clock.nowMs())
+      let waitMs = this.#schedule.waitMs(line.trade.timestamp, this.#clock.nowMs())
       if (waitMs <= 0) continue
       this.#hand(piece.slice(from, i), events)
       from = i
-      for (; waitMs > 0; waitMs = schedule.waitMs(line.trade.timestamp, this.#clock.nowMs())) {
+      for (; waitMs > 0; waitMs = this.#schedule.waitMs(line.trade.timestamp, this.#clock.nowMs())) {
         await this.#sleep(Math.min(waitMs, MAX_SLEEP_MS))
-        await this.#whilePaused(schedule)
+        await this.#whilePaused()
         if (this.#stopped) return
       }
     }
-    await this.#whilePaused(schedule)
+    await this.#whilePaused()
     if (!this.#stopped) this.#hand(piece.slice(from), events)
   }
 
@@ -110,10 +113,10 @@ export class RecordingSource implements TradeSource {
     events.onTrades({ trades, receivedAtMs, sizeBytes, rawOf: (index) => raws[index]! })
   }
 
-  async #whilePaused(schedule: Schedule): Promise<void> {
-    const sinceMs = this.#clock.nowMs()
-    while (this.#paused && !this.#stopped) await new Promise<void>((resolve) => (this.#wakeUp = resolve))
-    schedule.shift(this.#clock.nowMs() - sinceMs)
+  async #whilePaused(): Promise<void> {
+    while (this.#pausedAtMs !== undefined && !this.#stopped) {
+      await new Promise<void>((resolve) => (this.#wakeUp = resolve))
+    }
   }
 
   async #sleep(delayMs: number): Promise<void> {
