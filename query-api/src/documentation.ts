@@ -49,7 +49,19 @@ export async function addDocumentation(app: FastifyInstance): Promise<void> {
         { name: 'system', description: 'the system itself' },
       ],
     },
+    transformObject: (described) => {
+      const document = 'openapiObject' in described ? described.openapiObject : described.swaggerObject
+      for (const path of Object.values(document.paths ?? {}))
+        for (const parameter of path?.get?.parameters ?? []) relax(parameter)
+      return document
+    },
     refResolver: { buildLocalReference: (json, _baseUri, _fragment, index) => String(json.$id ?? `schema-${index}`) },
   })
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY, indexPrefix: '' })
+}
+
+/** What has a default need not be given, which the generator does not see: validation fills defaults in before it checks. */
+function relax(parameter: object): void {
+  const { schema } = parameter as { schema?: { default?: unknown } }
+  if (schema?.default !== undefined) Object.assign(parameter, { required: false })
 }

@@ -9,6 +9,10 @@ import { LONGEST_LIMIT, SHORTEST_LIMIT } from './parameters.js'
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 const time = (description: string) => Type.Integer({ description: `${description} (epoch ms)` })
 const number = (description: string) => Type.Number({ description })
+const oneOf = <const T extends readonly string[]>(
+  values: T,
+  options: { default?: T[number]; description?: string } = {},
+) => Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options })
 const strict = { additionalProperties: false } as const
 
 export const SymbolParams = Type.Object({
@@ -57,7 +61,7 @@ const range = {
 }
 export const TradesQuery = Type.Object(range, strict)
 export const BarsQuery = Type.Object(
-  { interval: Type.Enum(INTERVALS, { default: '1m', description: 'length of a bar' }), ...range },
+  { interval: oneOf(INTERVALS, { default: '1m', description: 'length of a bar' }), ...range },
   strict,
 )
 export const NoQuery = Type.Object({}, strict)
@@ -75,7 +79,7 @@ export const Problem = Type.Object(
 export const Source = Type.Object(
   {
     instance: Type.String({ description: 'the processor that answered' }),
-    role: Type.Enum(['active', 'standby']),
+    role: oneOf(['active', 'standby']),
     staleMs: number('age of its state: 0 = as the active task committed it'),
     generation: Type.Integer({ description: 'of the consumer group when it answered' }),
   },
@@ -105,7 +109,7 @@ export const Average = Type.Object(
 export const Bar = Type.Object(
   {
     symbol: Type.String(),
-    interval: Type.Enum(INTERVALS),
+    interval: oneOf(INTERVALS),
     start: time('inclusive beginning'),
     open: Type.Number(),
     high: Type.Number(),
@@ -138,81 +142,104 @@ export const SymbolSummary = Type.Object(summary, {
   description: 'where a symbol stands: last price, running averages, newest minute, the day so far',
 })
 
-export const SymbolAnswer = Type.Object({ ...summary, source: named(Source) })
+export const SymbolAnswer = Type.Object(
+  { ...summary, source: named(Source) },
+  { description: 'where the symbol stands' },
+)
 
-export const SymbolsAnswer = Type.Object({
-  symbols: Type.Array(named(SymbolSummary), { description: 'ascending by symbol' }),
-  sources: Type.Array(named(Source), { description: 'who answered' }),
-  next: Type.Optional(Type.String({ description: 'there are more: ask again with after=next' })),
-  partial: Type.Optional(
-    Type.Literal(true, { description: 'some partitions have no owner just now: symbols are missing' }),
-  ),
-})
+export const SymbolsAnswer = Type.Object(
+  {
+    symbols: Type.Array(named(SymbolSummary), { description: 'ascending by symbol' }),
+    sources: Type.Array(named(Source), { description: 'who answered' }),
+    next: Type.Optional(Type.String({ description: 'there are more: ask again with after=next' })),
+    partial: Type.Optional(
+      Type.Literal(true, { description: 'some partitions have no owner just now: symbols are missing' }),
+    ),
+  },
+  { description: 'a page of symbols' },
+)
 
-export const AverageAnswer = Type.Object({
-  symbol: Type.String(),
-  windowMs: nullable(Type.Integer({ description: 'null = all' })),
-  count: Type.Integer({ description: 'trades in the window' }),
-  volume: number('sum of volumes'),
-  notional: number('sum of price * volume'),
-  mean: nullable(number('sum of prices / count')),
-  vwap: nullable(number('notional / volume')),
-  priceVolumeMean: nullable(number('notional / count')),
-  from: nullable(time('beginning of what was covered')),
-  to: nullable(time('end of what was covered')),
-  asOf: time('up to which the answer holds'),
-  source: named(Source),
-})
+export const AverageAnswer = Type.Object(
+  {
+    symbol: Type.String(),
+    windowMs: nullable(Type.Integer({ description: 'null = all' })),
+    count: Type.Integer({ description: 'trades in the window' }),
+    volume: number('sum of volumes'),
+    notional: number('sum of price * volume'),
+    mean: nullable(number('sum of prices / count')),
+    vwap: nullable(number('notional / volume')),
+    priceVolumeMean: nullable(number('notional / count')),
+    from: nullable(time('beginning of what was covered')),
+    to: nullable(time('end of what was covered')),
+    asOf: time('up to which the answer holds'),
+    source: named(Source),
+  },
+  { description: 'the average' },
+)
 
-export const BarsAnswer = Type.Object({
-  symbol: Type.String(),
-  interval: Type.Enum(INTERVALS),
-  bars: Type.Array(named(Bar), { description: 'ascending by start; intervals without a trade have no bar' }),
-  source: Type.Optional(named(Source)),
-  partial: Type.Optional(
-    Type.Literal(true, { description: 'no processor answered: what is newer than the history is missing' }),
-  ),
-})
+export const BarsAnswer = Type.Object(
+  {
+    symbol: Type.String(),
+    interval: oneOf(INTERVALS),
+    bars: Type.Array(named(Bar), { description: 'ascending by start; intervals without a trade have no bar' }),
+    source: Type.Optional(named(Source)),
+    partial: Type.Optional(
+      Type.Literal(true, { description: 'no processor answered: what is newer than the history is missing' }),
+    ),
+  },
+  { description: 'the bars' },
+)
 
-export const TradesAnswer = Type.Object({
-  symbol: Type.String(),
-  trades: Type.Array(
-    Type.Object({
-      timestamp: time('of the trade'),
-      seq: Type.String({ description: 'orders trades of one millisecond; a decimal above 2^53' }),
-      price: Type.Number(),
-      volume: Type.Number(),
-      conditions: nullable(Type.Array(Type.String())),
+export const TradesAnswer = Type.Object(
+  {
+    symbol: Type.String(),
+    trades: Type.Array(
+      Type.Object({
+        timestamp: time('of the trade'),
+        seq: Type.String({ description: 'orders trades of one millisecond; a decimal above 2^53' }),
+        price: Type.Number(),
+        volume: Type.Number(),
+        conditions: nullable(Type.Array(Type.String())),
+      }),
+    ),
+  },
+  { description: 'the trades' },
+)
+
+export const TopologyAnswer = Type.Object(
+  {
+    applicationId: Type.String(),
+    epoch: nullable(Type.String({ description: 'tells one assignment from another; null before the first is known' })),
+    members: Type.Array(
+      Type.Object({
+        instance: Type.String(),
+        endpoint: nullable(Type.String({ description: 'where its queries are answered; null = it told nobody' })),
+        tasks: Type.Array(Type.String()),
+      }),
+    ),
+    partitions: Type.Array(nullable(Type.String()), {
+      description: 'the owner of each partition; null = none just now',
     }),
-  ),
-})
+  },
+  { description: 'the routing table as last read' },
+)
 
-export const TopologyAnswer = Type.Object({
-  applicationId: Type.String(),
-  epoch: nullable(Type.String({ description: 'tells one assignment from another; null before the first is known' })),
-  members: Type.Array(
-    Type.Object({
-      instance: Type.String(),
-      endpoint: nullable(Type.String({ description: 'where its queries are answered; null = it told nobody' })),
-      tasks: Type.Array(Type.String()),
-    }),
-  ),
-  partitions: Type.Array(nullable(Type.String()), { description: 'the owner of each partition; null = none just now' }),
-})
-
-export const TasksAnswer = Type.Object({
-  instances: Type.Array(
-    Type.Object({
-      instance: Type.String(),
-      endpoint: nullable(Type.String()),
-      tasks: Type.Optional(Type.Array(Type.Object({}, { additionalProperties: true }))),
-      error: Type.Optional(Type.String({ description: 'why it did not answer' })),
-    }),
-  ),
-})
+export const TasksAnswer = Type.Object(
+  {
+    instances: Type.Array(
+      Type.Object({
+        instance: Type.String(),
+        endpoint: nullable(Type.String()),
+        tasks: Type.Optional(Type.Array(Type.Object({}, { additionalProperties: true }))),
+        error: Type.Optional(Type.String({ description: 'why it did not answer' })),
+      }),
+    ),
+  },
+  { description: 'what each processor says' },
+)
 
 export const Health = Type.Object(
-  { status: Type.Enum(['ok', 'failing']), reason: Type.Optional(Type.String()) },
+  { status: oneOf(['ok', 'failing']), reason: Type.Optional(Type.String()) },
   { $id: 'Health' },
 )
 

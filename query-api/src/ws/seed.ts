@@ -27,7 +27,7 @@ const RETRY_MS = 1_000
 export async function keepSeeding(
   live: LiveState,
   market: LatestMarket,
-  { signal, log }: { signal: AbortSignal; log: Pick<Logger, 'info' | 'warn'> },
+  { signal, log, retryMs = RETRY_MS }: { signal: AbortSignal; log: Pick<Logger, 'info' | 'warn'>; retryMs?: number },
 ): Promise<void> {
   let told = ''
   while (!signal.aborted) {
@@ -40,6 +40,6 @@ export async function keepSeeding(
       told = String(missing)
       log.warn({ missing }, 'snapshots are not complete yet: some partitions have no owner, asking again')
     }
-    await setTimeout(RETRY_MS, undefined, { signal }).catch(() => undefined)
+    await setTimeout(retryMs, undefined, { signal }).catch(() => undefined)
   }
 }
