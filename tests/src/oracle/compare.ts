@@ -154,10 +154,7 @@ async function compareCassandra(
   })
   let rows = 0
   async function table(query: string, onRow: (row: cassandra.types.Row) => void): Promise<void> {
-    for await (const row of client.stream(query, [], {
-      autoPage: true,
-      fetchSize: 5_000,
-    }) as AsyncIterable<cassandra.types.Row>) {
+    for await (const row of await client.execute(query, [], { prepare: true, fetchSize: 5_000 })) {
       rows++
       onRow(row)
     }
