@@ -22,7 +22,7 @@ export interface CassandraOptions extends ServerOptions {
  * @throws StartError with the last lines of its log when it does not come up
  */
 export async function startCassandra(options: CassandraOptions): Promise<CassandraServer> {
-  const { dir, heapMb = 1_024, log = () => undefined } = options
+  const { dir, heapMb = 1_024 } = options
   const jars = await ensureJars('cassandra', options)
   await mkdir(dir, { recursive: true })
 
@@ -31,7 +31,6 @@ export async function startCassandra(options: CassandraOptions): Promise<Cassand
     const config = join(dir, 'cassandra.yaml')
     await writeFile(config, yaml({ port, storagePort: await storagePort(dir) }))
     await writeFile(join(dir, 'logback.xml'), LOGBACK)
-    log(`cassandra starts on ${LOOPBACK}:${port}`)
     const child = await startChild({
       name: 'cassandra',
       command: javaCommand(),

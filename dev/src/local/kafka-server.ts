@@ -24,7 +24,7 @@ export interface KafkaOptions extends ServerOptions {
  * @throws StartError with the last lines of its log when it does not come up
  */
 export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
-  const { dir, heapMb = 512, log = () => undefined } = options
+  const { dir, heapMb = 512 } = options
   const jars = await ensureJars('kafka', options)
   await mkdir(dir, { recursive: true })
   return withPortRetries(options.port === undefined, async () => {
@@ -33,7 +33,6 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     await writeFile(config, properties(port, await freePort(), join(dir, 'data')))
     const java = { command: javaCommand(), classPath: join(jars, '*') }
     await format(dir, config, java, options.signal)
-    log(`kafka starts on ${LOOPBACK}:${port}`)
     const child = await startChild({
       name: 'kafka',
       command: java.command,

@@ -9,7 +9,7 @@ export interface ServerOptions {
   rootDir?: string
   /** -Xmx of the JVM. */
   heapMb?: number
-  /** One line per step. */
+  /** Told when the jars have to be fetched first. */
   log?: (line: string) => void
   /** Default: `<name>.log` in dir. */
   logFile?: string

@@ -111,11 +111,29 @@ export async function whyNotReady(url: string, timeoutMs = 2_000): Promise<strin
   }
 }
 
-/** Our processes exit with 1 when a setting or a prerequisite is wrong, and their last line, which is no log line, says which. */
+/**
+ * What a child said at its end, in one line if it can be: our processes exit with 1 when a setting or a prerequisite is
+ * wrong, and their last line, which is no log line, says which; when they break, they log it as fatal.
+ */
 function whyItEnded(child: Child): string {
-  const lines = child.lastLines(20)
-  const told = child.exit?.code === 1 ? lines.findLast((line) => line !== '' && !line.startsWith('{')) : undefined
+  const lines = child.lastLines(20).filter((line) => line !== '')
+  const told = child.exit?.code === 1 ? lines.findLast((line) => !line.startsWith('{')) : undefined
   if (told !== undefined) return told
-  const how = child.exit === undefined ? '' : ` (${describeExit(child.exit)})`
-  return `${child.name} ended at its start${how}; log: ${child.logFile}. Its last lines:\n${lines.slice(-12).join('\n')}`
+  const ended = `${child.name} ended at its start (${child.exit === undefined ? 'still there' : describeExit(child.exit)})`
+  const fatal = lines.map(fatalMessage).findLast((message) => message !== undefined)
+  if (fatal !== undefined) return `${ended}: ${fatal}; log: ${child.logFile}`
+  const shown = lines.slice(-12).map((line) => line.slice(0, MAX_SHOWN_CHARACTERS))
+  return `${ended}; log: ${child.logFile}. Its last lines:\n${shown.join('\n')}`
+}
+
+const MAX_SHOWN_CHARACTERS = 300
+
+function fatalMessage(line: string): string | undefined {
+  if (!line.startsWith('{"level":"fatal"')) return undefined
+  try {
+    const { msg, err } = JSON.parse(line) as { msg: string; err?: { message: string } }
+    return err === undefined ? msg : `${msg}: ${err.message}`
+  } catch {
+    return undefined
+  }
 }

@@ -21,6 +21,8 @@ export class RunningPart {
   readonly url: string | undefined
   /** When its process was started, epoch ms to the second. */
   startMs = 0
+  /** The same, exactly; for measuring. */
+  launchedAtMs = 0
   restarts = 0
   readonly #part: Part
   readonly #options: PartOptions
@@ -99,6 +101,7 @@ export class RunningPart {
       signal: this.#ending.signal,
       onStarted: (child) => {
         this.#child = child
+        this.launchedAtMs = Date.now()
         this.startMs = processStartMs(child.pid) ?? Date.now()
         this.#options.onChange()
         void child.exited.then(() => this.#options.onChange())

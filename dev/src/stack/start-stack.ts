@@ -47,7 +47,8 @@ export interface Stack {
 /** What a process may need of the environment besides our settings. */
 const NEUTRAL = ['PATH', 'HOME', 'USER', 'TMPDIR', 'LANG', 'JAVA_HOME']
 
-function neutralEnv(): NodeJS.ProcessEnv {
+/** The environment without anybody's settings. */
+export function neutralEnv(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => NEUTRAL.includes(name)))
 }
 
