@@ -35,6 +35,8 @@ export class KafkaClient {
   readonly log: KafkaLog
   readonly #requestTimeoutMs: number
   readonly #topics = new Map<string, TopicMetadata>()
+  /** What the last answer said instead. What was known before stays: a broker that is starting knows no topic yet. */
+  readonly #topicErrors = new Map<string, number>()
   readonly #coordinators = new Map<string, number>()
   readonly #lostBrokers = new Map<string, number>()
   #refresh: Promise<void> | undefined
@@ -123,8 +125,13 @@ export class KafkaClient {
     await this.#refresh?.catch(() => undefined)
     await this.refreshMetadata()
     const missing = fresh.filter((topic) => !this.#topics.has(topic))
-    for (const topic of missing) this.cluster.targetTopics.delete(topic)
-    if (missing.length > 0) throw KafkaError.named('UNKNOWN_TOPIC_OR_PARTITION', { topic: missing.join(', ') })
+    if (missing.length === 0) return
+    const errorCode = this.#topicErrors.get(missing[0]!) ?? UNKNOWN_TOPIC
+    for (const topic of missing) {
+      this.cluster.targetTopics.delete(topic)
+      this.#topicErrors.delete(topic)
+    }
+    throw KafkaError.fromCode(errorCode, { topic: missing.join(', ') })
   }
 
   /** Partitions of a watched topic. Throws UNKNOWN_TOPIC_OR_PARTITION for any other. */
@@ -139,6 +146,7 @@ export class KafkaClient {
 
   /** The node id of a watched partition's leader as last heard, or undefined while there is none. Never waits. */
   leaderIdOf(topic: string, partition: number): number | undefined {
+    if (this.#topicErrors.get(topic) === UNKNOWN_TOPIC) return undefined
     const leader = this.#topics.get(topic)?.partitions.find((p) => p.partition === partition)?.leader ?? -1
     return leader < 0 ? undefined : leader
   }
@@ -155,7 +163,10 @@ export class KafkaClient {
     const leader = this.leaderIdOf(topic, partition)
     if (leader !== undefined) return this.brokerWithId(leader)
     const exists = this.#watched(topic).partitions.some((p) => p.partition === partition)
-    throw KafkaError.named(exists ? 'LEADER_NOT_AVAILABLE' : 'UNKNOWN_TOPIC_OR_PARTITION', { topic, partition })
+    throw KafkaError.named(
+      exists && !this.#topicErrors.has(topic) ? 'LEADER_NOT_AVAILABLE' : 'UNKNOWN_TOPIC_OR_PARTITION',
+      { topic, partition },
+    )
   }
 
   /**
@@ -306,7 +317,8 @@ export class KafkaClient {
     this.#refreshedAtMs = performance.now()
     for (const topic of answer.topics) {
       if (topic.errorCode === 0) this.#topics.set(topic.name, topic)
-      else if (topic.errorCode === UNKNOWN_TOPIC) this.#topics.delete(topic.name)
+      if (topic.errorCode === 0) this.#topicErrors.delete(topic.name)
+      else this.#topicErrors.set(topic.name, topic.errorCode)
     }
     return {
       brokers: answer.brokers,
@@ -318,7 +330,7 @@ export class KafkaClient {
 
   #watched(topic: string): TopicMetadata {
     const known = this.#topics.get(topic)
-    if (known === undefined) throw KafkaError.named('UNKNOWN_TOPIC_OR_PARTITION', { topic }, 'not watched, or deleted')
+    if (known === undefined) throw KafkaError.named('UNKNOWN_TOPIC_OR_PARTITION', { topic }, 'not watched')
     return known
   }
 
