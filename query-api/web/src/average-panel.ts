@@ -44,6 +44,7 @@ export class AveragePanel {
     this.#onDrawn = onDrawn
     for (const window of AVERAGE_WINDOWS) this.#cards.set(window, this.#makeCard(window))
     this.#press()
+    this.#render()
   }
 
   /** Forgets the symbol and asks no more. */
@@ -127,9 +128,10 @@ export class AveragePanel {
       this.#onDrawn(window, this.#answers.get(window))
     })
     const figures = make('dl')
-    const figure = (name: string, className: string): HTMLElement => {
+    const figure = (name: string, className: string, meaning = ''): HTMLElement => {
       const value = make('dd')
       const line = make('div', className)
+      line.title = meaning
       line.append(make('dt', '', name), value)
       figures.append(line)
       return value
@@ -140,7 +142,7 @@ export class AveragePanel {
       mean: figure('Average price', 'major mean'),
       trades: figure('Trades', 'minor'),
       volume: figure('Volume', 'minor'),
-      value: figure('Average trade value', 'minor'),
+      value: figure('Trade value', 'minor', 'price × volume, averaged over the trades'),
       covers: make('p', 'covers'),
     }
     card.append(button, figures, views.covers)

@@ -78,12 +78,12 @@ export function followMinute(bars: readonly Bar[], minute: Bar, interval: Interv
 /**
  * Where a bar stands on the chart's axis, in the seconds the chart wants. The chart cuts its axis at UTC midnights, so bars
  * are moved by the viewer's offset (one constant, so that order holds across clock changes) and moved back for labels.
- * Days stand on the UTC midnight of their date: noon of a day that starts at any zone's midnight has that date in UTC.
+ * Days stand on the UTC midnight of their date: 13 hours after midnight it is that date in UTC too, from UTC-10 to UTC+13.
  */
 export function axisSeconds(startMs: number, interval: Interval, offsetMs: number): number {
   if (interval !== '1d') return (startMs + offsetMs) / 1000
   const lengthMs = INTERVAL_MS['1d']
-  return (Math.floor((startMs + lengthMs / 2) / lengthMs) * lengthMs) / 1000
+  return (Math.floor((startMs + 13 * HOUR) / lengthMs) * lengthMs) / 1000
 }
 
 /** The moment an axis position stands for; days give UTC midnight of their date. */

@@ -1,4 +1,5 @@
 import {
+  type AutoscaleInfo,
   CandlestickSeries,
   ColorType,
   createChart,
@@ -16,7 +17,7 @@ import {
   type UTCTimestamp,
 } from 'lightweight-charts'
 import { axisMoment, axisSeconds, runningVwap } from './chart-data.js'
-import { formatAmount, formatClock, formatDay, formatPrice } from './format.js'
+import { formatAmount, formatClock, formatDay, formatPrice, formatUtcDate } from './format.js'
 import type { Bar, Interval } from './protocol.js'
 
 /** Averages of the chosen window as levels across the chart. */
@@ -28,12 +29,15 @@ export interface Levels {
 
 /** Candles that fit at first: enough to see the hour, few enough to see each. */
 const CANDLES_AT_FIRST = 110
-const CANDLES_AT_LEAST = 36
+const CANDLES_AT_LEAST = 24
+/** With fewer bars than this the feed came before the history; the view is chosen anew when that is there. */
+const FEW = 3
+/** A line this many times the height of the visible candles away from them does not squeeze them. */
+const LINE_REACH = 0.6
 /** How close to the oldest candle the viewer has to scroll before older ones are fetched. */
 const NEAR_OLDEST = 20
 
 const utcDay = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' })
-const utcDate = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' })
 const localMonth = new Intl.DateTimeFormat('en-GB', { month: 'short' })
 const localMoment = new Intl.DateTimeFormat('en-GB', {
   day: 'numeric',
@@ -87,6 +91,7 @@ export class PriceChart {
       priceLineVisible: false,
       lastValueVisible: false,
       crosshairMarkerVisible: false,
+      autoscaleInfoProvider: (original: () => AutoscaleInfo | null) => this.#ifNearCandles(original()),
     })
     this.retheme()
     this.#chart.subscribeCrosshairMove((event) => listener.onPointed(this.#pointed(event)))
@@ -116,6 +121,7 @@ export class PriceChart {
   draw(bars: readonly Bar[], from: number): void {
     const newestDrawn = this.#bars.length - 1
     const wereNone = newestDrawn < 0
+    const isHistory = from === 0 && newestDrawn < FEW && bars.length > 0
     this.#bars = bars
     if (from === 0 || wereNone) {
       this.#candles.setData(bars.map((bar) => this.#candle(bar)))
@@ -128,7 +134,7 @@ export class PriceChart {
       }
     }
     this.#drawVwap(wereNone ? 0 : from)
-    if (wereNone && bars.length > 0) this.#showNewest()
+    if (isHistory) this.#showNewest()
   }
 
   /** Since when the day's VWAP is drawn; undefined for no line. */
@@ -153,7 +159,7 @@ export class PriceChart {
         price,
         title,
         color: name === 'vwap' ? this.#colors.vwap : this.#colors.mean,
-        lineStyle: name === 'vwap' ? LineStyle.Dashed : LineStyle.SparseDotted,
+        lineStyle: name === 'vwap' ? LineStyle.LargeDashed : LineStyle.SparseDotted,
         lineWidth: 1,
         axisLabelVisible: false,
       } as const
@@ -198,7 +204,21 @@ export class PriceChart {
     const count = this.#bars.length
     const widest = this.#container.clientWidth < 600 ? CANDLES_AT_FIRST / 2 : CANDLES_AT_FIRST
     const visible = Math.min(widest, Math.max(CANDLES_AT_LEAST, count + 4))
-    this.#chart.timeScale().setVisibleLogicalRange({ from: count - visible, to: count + 3 })
+    // A few candles stand away from the edge, with room for the next ones.
+    const to = count + Math.max(3, (visible - count) / 3)
+    this.#chart.timeScale().setVisibleLogicalRange({ from: to - visible, to })
+  }
+
+  /** The line's range for the price scale, or null when showing it all would flatten the candles. */
+  #ifNearCandles(info: AutoscaleInfo | null): AutoscaleInfo | null {
+    const visible = this.#chart.timeScale().getVisibleLogicalRange()
+    if (info === null || info.priceRange === null || visible === null) return info
+    const bars = this.#bars.slice(Math.max(0, Math.floor(visible.from)), Math.ceil(visible.to) + 1)
+    const low = Math.min(...bars.map((bar) => bar.low))
+    const high = Math.max(...bars.map((bar) => bar.high))
+    const reach = (high - low) * LINE_REACH
+    const { minValue, maxValue } = info.priceRange
+    return minValue >= low - reach && maxValue <= high + reach ? info : null
   }
 
   #pointed(event: MouseEventParams): Bar | undefined {
@@ -229,7 +249,7 @@ export class PriceChart {
 
   #momentLabel(seconds: number): string {
     const moment = axisMoment(seconds, this.#interval, this.#offsetMs)
-    return this.#interval === '1d' ? utcDate.format(moment) : localMoment.format(moment)
+    return this.#interval === '1d' ? formatUtcDate(moment) : localMoment.format(moment)
   }
 }
 

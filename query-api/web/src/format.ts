@@ -13,6 +13,7 @@ const clock = new Intl.DateTimeFormat(LOCALE, { hour: '2-digit', minute: '2-digi
 const shortClock = new Intl.DateTimeFormat(LOCALE, { hour: '2-digit', minute: '2-digit' })
 const dayMonth = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short' })
 const dayMonthYear = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', year: 'numeric' })
+const utcDate = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' })
 const byDigits = new Map<number, Intl.NumberFormat>()
 
 /** Decimals a price of this size is quoted with: cents from 1 on, four significant places below. */
@@ -69,6 +70,11 @@ export function formatMoment(timeMs: number, nowMs: number): string {
 /** The same without seconds, for what starts on a minute. */
 export function formatMinute(timeMs: number, nowMs: number): string {
   return formatMoment(timeMs, nowMs).replace(/^(\d\d:\d\d):\d\d$/, '$1')
+}
+
+/** The date of a day's bar: its UTC midnight, see axisSeconds. */
+export function formatUtcDate(timeMs: number): string {
+  return utcDate.format(timeMs)
 }
 
 export function formatClock(timeMs: number): string {

@@ -1,5 +1,6 @@
+import { axisSeconds } from './chart-data.js'
 import { byId, make, setData, setText } from './dom.js'
-import { change, formatAmount, formatMinute, formatPrice } from './format.js'
+import { change, formatAmount, formatMinute, formatPrice, formatUtcDate } from './format.js'
 import type { Bar } from './protocol.js'
 
 const NAMES = ['', 'O', 'H', 'L', 'C', 'Vol', 'VWAP', ''] as const
@@ -24,7 +25,8 @@ export class Legend {
     if (bar === undefined) return
     const move = change(bar.open, bar.close)
     const prices = [bar.open, bar.high, bar.low, bar.close].map((price) => formatPrice(price, digits))
-    const start = bar.interval === '1d' ? '' : formatMinute(bar.start, nowMs)
+    const isDay = bar.interval === '1d'
+    const start = isDay ? formatUtcDate(axisSeconds(bar.start, '1d', 0) * 1000) : formatMinute(bar.start, nowMs)
     const texts = [start, ...prices, formatAmount(bar.volume), formatPrice(bar.vwap, digits), move.text]
     this.#values.forEach((value, at) => setText(value, texts[at] ?? ''))
     setData(this.#element, 'direction', move.direction)

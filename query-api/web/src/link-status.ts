@@ -2,16 +2,16 @@ import type { Link } from './connection.js'
 import { byId, setData, setText } from './dom.js'
 import { formatAge } from './format.js'
 
-const CAUGHT_UP_SHOWN_MS = 10_000
+const SLOWED_SHOWN_MS = 10_000
 
 /** The state of the feed in a few words, at the top of the page. */
 export class LinkStatus {
   readonly #element = byId('link')
-  #caughtUp = { frames: 0, atMs: 0 }
+  #slowed = { frames: 0, atMs: 0 }
 
-  /** Frames went missing and a snapshot was asked for. */
+  /** Frames were held back by the server and merged into later ones. */
   missed(frames: number, nowMs: number): void {
-    this.#caughtUp = { frames, atMs: nowMs }
+    this.#slowed = { frames, atMs: nowMs }
   }
 
   render(link: Link, nowMs: number): void {
@@ -26,8 +26,8 @@ export class LinkStatus {
       case 'connecting':
         return 'Connecting'
       case 'live':
-        return nowMs - this.#caughtUp.atMs < CAUGHT_UP_SHOWN_MS
-          ? `Live, caught up after ${this.#caughtUp.frames} missed`
+        return nowMs - this.#slowed.atMs < SLOWED_SHOWN_MS
+          ? `Live, slowed: ${this.#slowed.frames} updates merged`
           : 'Live'
       case 'stale':
         return `Stale for ${formatAge(nowMs - link.sinceMs)}`

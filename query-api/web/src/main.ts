@@ -2,14 +2,14 @@ import { AveragePanel } from './average-panel.js'
 import { BarFeed } from './bar-feed.js'
 import { PriceChart } from './chart.js'
 import { Connection } from './connection.js'
-import { byId, frameScheduler, make, setText } from './dom.js'
+import { byId, frameScheduler, make, setData, setText } from './dom.js'
 import { Drawer } from './drawer.js'
 import { formatPrice, priceDigits } from './format.js'
 import { Legend } from './legend.js'
 import { LinkStatus } from './link-status.js'
 import { type Bar, type ClientFrame, type Frame, type Interval, INTERVALS } from './protocol.js'
 import { Quote } from './quote.js'
-import { getBars, getSymbols, poll, retryDelayMs } from './rest.js'
+import { getBars, getSymbol, getSymbols, inLine, poll, retryDelayMs } from './rest.js'
 import { listed, type MarketState, nothingKnown, withFrame, withSummaries } from './state.js'
 import { themeSwitch } from './theme.js'
 import { WatchList } from './watch-list.js'
@@ -17,9 +17,11 @@ import { WatchList } from './watch-list.js'
 /** The page: wires the feed and the answers of the API to the watch list, the chart and the averages. */
 
 const SYMBOLS_EVERY_MS = 10_000
+const CHOSEN_EVERY_MS = 2000
 const SPARK_MINUTES = 60
 /** Holding an arrow key runs through symbols; only the one it rests on is asked for. */
 const SETTLE_MS = 80
+const sparkLine = inLine(2)
 const forever = new AbortController().signal
 
 let state: MarketState = nothingKnown
@@ -33,12 +35,15 @@ let barFeed: BarFeed | undefined
 let pointed: Bar | undefined
 let settling: ReturnType<typeof setTimeout> | undefined
 let opened = false
+let chosenPolling = new AbortController()
 
+const todayKey = byId('key-today')
+const chartNote = byId('chart-note')
 const redraw = frameScheduler(draw)
 const quote = new Quote()
 const legend = new Legend()
 const linkStatus = new LinkStatus()
-const watchList = new WatchList({ onChoose: choose, history: priceHistory })
+const watchList = new WatchList({ onChoose: choose, onDone: () => drawer.close(), history: priceHistory })
 const drawer = new Drawer(() => watchList.focus())
 const chart = new PriceChart(byId('chart'), {
   onNearOldest: () => void barFeed?.older(),
@@ -48,7 +53,7 @@ const chart = new PriceChart(byId('chart'), {
   },
 })
 const averages = new AveragePanel((window, average) => {
-  setText(byId('key-window'), window === 'all' ? 'VWAP of all trades' : `VWAP of the window (${window})`)
+  for (const key of document.querySelectorAll('.key-window')) setText(key, window)
   chart.setLevels(average && { label: window, vwap: average.vwap, mean: average.mean })
 })
 const connection = new Connection({ onOpen: subscribe, onFrame: take, onLink: redraw })
@@ -68,17 +73,13 @@ function take(frame: Frame): void {
   const missedBefore = state.missedFrames
   state = withFrame(state, frame, Date.now())
   if (frame.type === 'bars') barFeed?.take(frame.data)
-  if (state.missedFrames > missedBefore) {
-    linkStatus.missed(state.missedFrames - missedBefore, Date.now())
-    connection.send({ op: 'unsubscribe', channel: 'prices', symbols: ['*'] })
-    subscribe() // snapshots bring what the hole swallowed
-  }
+  // What is missing was merged into what came: the server holds back frames from a page that reads too slowly.
+  if (state.missedFrames > missedBefore) linkStatus.missed(state.missedFrames - missedBefore, Date.now())
   redraw()
 }
 
 /** Makes a symbol the one on the board: its address, its subscription, its chart and its averages. */
 function choose(symbol: string): void {
-  drawer.close()
   if (symbol === chosen) return
   if (chosen !== '') connection.send(minutesOf(chosen, 'unsubscribe'))
   chosen = symbol
@@ -92,6 +93,7 @@ function choose(symbol: string): void {
   settling = setTimeout(() => {
     connection.send(minutesOf(symbol, 'subscribe'))
     averages.show(symbol)
+    followChosen()
     showBars()
   }, SETTLE_MS)
   redraw()
@@ -111,9 +113,14 @@ function showBars(): void {
       chart.draw(bars, from)
       redraw()
     },
-    onNote: (note) => setText(byId('chart-note'), note),
+    onNote: noteOnChart,
   })
   barFeed.start()
+}
+
+function noteOnChart(note: string): void {
+  setText(chartNote, note)
+  setData(chartNote, 'aside', String((barFeed?.bars.length ?? 0) > 0))
 }
 
 /** Decimals are those of the first price known: a price around 1 does not make its digits come and go. */
@@ -133,10 +140,26 @@ function fromAddress(): string {
   }
 }
 
-/** The last hour's closing prices for a sparkline. Nobody waits for it: without an answer the line starts now. */
-async function priceHistory(symbol: string): Promise<{ timeMs: number; price: number }[]> {
-  const answer = await getBars(symbol, '1m', { limit: SPARK_MINUTES }, forever)
-  return answer.kind === 'ok' ? answer.value.bars.map((bar) => ({ timeMs: bar.start + 59_999, price: bar.close })) : []
+/** The last hour's closing prices for a sparkline. */
+async function priceHistory(symbol: string): Promise<{ timeMs: number; price: number }[] | undefined> {
+  const answer = await sparkLine(() => getBars(symbol, '1m', { limit: SPARK_MINUTES }, forever))
+  if (answer.kind !== 'ok') return undefined
+  return answer.value.bars.map((bar) => ({ timeMs: bar.start + 59_999, price: bar.close }))
+}
+
+/** The chosen symbol's day is asked for more often than everybody's. Its troubles are told by the chart and the averages. */
+function followChosen(): void {
+  chosenPolling.abort()
+  const { signal } = (chosenPolling = new AbortController())
+  let failures = 0
+  void poll(signal, async () => {
+    const answer = await getSymbol(chosen, signal)
+    if (answer.kind !== 'ok' || signal.aborted) return retryDelayMs(failures++)
+    failures = 0
+    state = withSummaries(state, [answer.value])
+    redraw()
+    return CHOSEN_EVERY_MS
+  })
 }
 
 async function followSymbols(): Promise<void> {
@@ -167,11 +190,21 @@ function draw(): void {
   watchList.render(state, chosen, summariesVersion, nowMs)
   watchList.say(listNote())
   if (chosen !== '') quote.render(chosen, row, nowMs)
+  else {
+    quote.renderNothing(waitingFor())
+    noteOnChart('Candles appear here with the first trade.')
+  }
   if (row?.day) chart.vwapSince({ startMs: row.day.start, reachesBack: barFeed?.exhausted ?? false })
   legend.render(pointed ?? barFeed?.bars.at(-1), digits, nowMs)
+  setText(todayKey, formatPrice(row?.day?.vwap, digits))
   linkStatus.render(connection.link, nowMs)
   const title = row?.last == null ? 'Candlewick' : `${formatPrice(row.last)} ${chosen} · Candlewick`
   if (document.title !== title) document.title = title
+}
+
+function waitingFor(): string {
+  if (listTrouble !== '') return 'Waiting for the API'
+  return summariesVersion === 0 ? 'Loading' : 'Waiting for the first trade'
 }
 
 function listNote(): string {

@@ -18,6 +18,12 @@ export class Quote {
   }
   #shown: Row | undefined
 
+  /** Nothing is chosen yet: says what is waited for. */
+  renderNothing(waitingFor: string): void {
+    setText(this.#name, waitingFor)
+    setText(this.#price, '')
+  }
+
   render(symbol: string, row: Row | undefined, nowMs: number): void {
     const { name, venue } = splitSymbol(symbol)
     setText(this.#name, name)

@@ -51,6 +51,11 @@ export function getBars(
   return get(`symbols/${encodeURIComponent(symbol)}/bars?interval=${interval}&limit=${range.limit}${to}`, signal)
 }
 
+/** Where one symbol stands. */
+export function getSymbol(symbol: string, signal: AbortSignal): Promise<Answer<SymbolSummary>> {
+  return get(`symbols/${encodeURIComponent(symbol)}`, signal)
+}
+
 export function getAverage(symbol: string, window: AverageWindow, signal: AbortSignal): Promise<Answer<AverageAnswer>> {
   return get(`symbols/${encodeURIComponent(symbol)}/avg?window=${window}`, signal)
 }
@@ -89,6 +94,23 @@ export async function poll(signal: AbortSignal, ask: () => Promise<number>): Pro
     const waitMs = await ask()
     await pause(waitMs, signal)
     while (document.hidden && !signal.aborted) await nextVisibilityChange(signal)
+  }
+}
+
+/** Lets at most `atOnce` questions be under way; the others wait in line, so that they hold up nothing more important. */
+export function inLine(atOnce: number): <T>(ask: () => Promise<T>) => Promise<T> {
+  let free = atOnce
+  const waiting: (() => void)[] = []
+  return async (ask) => {
+    if (free > 0) free--
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+    try {
+      return await ask()
+    } finally {
+      const next = waiting.shift()
+      if (next === undefined) free++
+      else next()
+    }
   }
 }
 

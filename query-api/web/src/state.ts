@@ -25,6 +25,7 @@ export interface DayFigures {
   readonly high: number
   readonly low: number
   readonly volume: number
+  readonly vwap: number | null
   readonly trades: number
 }
 
@@ -32,7 +33,7 @@ export interface MarketState {
   readonly rows: ReadonlyMap<string, Row>
   /** Sequence number of the newest frame of this connection; null before the first. */
   readonly lastSeq: number | null
-  /** Frames that never arrived, over the life of the page. Each hole calls for a new snapshot. */
+  /** Frames that never arrived, over the life of the page: held back because it read too slowly, merged into later ones. */
   readonly missedFrames: number
 }
 
@@ -58,7 +59,7 @@ export function withFrame(state: MarketState, frame: Frame, nowMs: number): Mark
   }
 }
 
-/** Every frame takes the next number, dropped ones too, so a jump says how many never came. */
+/** Every frame takes the next number, those held back too, so a jump says how many never came. */
 function withSequence(state: MarketState, seq: number): MarketState {
   const missed = state.lastSeq === null ? 0 : Math.max(0, seq - state.lastSeq - 1)
   return { ...state, lastSeq: Math.max(seq, state.lastSeq ?? seq), missedFrames: state.missedFrames + missed }
@@ -90,6 +91,7 @@ export function withSummaries(state: MarketState, summaries: readonly SymbolSumm
         high: day.high,
         low: day.low,
         volume: day.volume,
+        vwap: day.vwap,
         trades: day.trades,
       },
     })

@@ -29,8 +29,10 @@ interface RowView {
 
 export interface WatchListListener {
   onChoose(symbol: string): void
-  /** Prices of the last hour for a row that came into sight; empty when nobody can tell. */
-  history(symbol: string): Promise<{ timeMs: number; price: number }[]>
+  /** The choice is made: by a click, a tap or Enter, not in passing with an arrow. */
+  onDone(): void
+  /** Prices of the last hour for a row that came into sight; undefined when nobody can tell just now. */
+  history(symbol: string): Promise<{ timeMs: number; price: number }[] | undefined>
 }
 
 export class WatchList {
@@ -55,7 +57,9 @@ export class WatchList {
     this.#list.addEventListener('click', (event) => {
       const element = (event.target as Element).closest('li')
       const row = element === null ? undefined : this.#byElement.get(element)?.row
-      if (row !== undefined) listener.onChoose(row.symbol)
+      if (row === undefined) return
+      listener.onChoose(row.symbol)
+      listener.onDone()
     })
     this.#list.addEventListener('keydown', (event) => this.#onKey(event))
     this.#filter.addEventListener('keydown', (event) => {
@@ -180,6 +184,10 @@ export class WatchList {
   async #seed(view: RowView, symbol: string): Promise<void> {
     view.seeded = true
     const points = await this.#listener.history(symbol)
+    if (points === undefined) {
+      view.seeded = false // asked again when it next comes into sight
+      return
+    }
     const live = { times: [...view.spark.times], prices: [...view.spark.prices] }
     view.spark.times.length = view.spark.prices.length = 0
     for (const { timeMs, price } of points) addPoint(view.spark, timeMs, price)
@@ -210,21 +218,29 @@ export class WatchList {
       place = next
     }
     this.#list.hidden = this.#shown.length === 0
+    this.#point()
   }
 
   #mark(chosen: string): void {
     const before = this.#views.get(this.#chosen)
     const after = this.#views.get(chosen)
     before?.element.setAttribute('aria-selected', 'false')
-    this.#list.removeAttribute('aria-activedescendant')
     if (after === undefined) return // not heard of yet; asked again with the next frame
     this.#chosen = chosen
     after.element.setAttribute('aria-selected', 'true')
-    this.#list.setAttribute('aria-activedescendant', after.element.id)
+    this.#point()
     if (after.element.isConnected) after.element.scrollIntoView({ block: 'nearest' })
   }
 
+  /** Names the chosen row to assistive technology while it is in the list. */
+  #point(): void {
+    const element = this.#views.get(this.#chosen)?.element
+    if (element?.isConnected === true) this.#list.setAttribute('aria-activedescendant', element.id)
+    else this.#list.removeAttribute('aria-activedescendant')
+  }
+
   #onKey(event: KeyboardEvent): void {
+    if (event.key === 'Enter') return this.#listener.onDone()
     const at = this.#shown.indexOf(this.#chosen)
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: this.#shown.length - 1 }[event.key]
     if (to === undefined) return
