@@ -77,7 +77,7 @@ export function validationReason(
 export function addProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError | ProblemError, request, reply) => {
     if (error instanceof ProblemError) {
-      if (error.cause !== undefined) request.log.warn({ err: error.cause, url: request.url }, error.message)
+      if (error.cause !== undefined) request.log.debug({ err: error.cause, url: request.url }, error.message)
       return sendProblem(reply, error.kind, error.detail)
     }
     if (error.validation !== undefined) {

@@ -27,6 +27,7 @@ export class ProcessorQueries implements LiveState {
         this.#started = true
         return
       } catch (error) {
+        if (this.#closing.signal.aborted) return
         if (!(error instanceof KafkaError) || error.kind !== 'retriable') throw error
         this.options.log.debug({ error: error.message }, 'cannot read who has which partition yet')
         await pause(RETRY_MS, this.#closing.signal)

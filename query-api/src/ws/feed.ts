@@ -21,6 +21,7 @@ export class Feed {
   readonly #reader: TopicReader
   readonly #options: FeedOptions
   #following = false
+  #closed = false
 
   constructor(client: KafkaClient, options: FeedOptions) {
     const { topics, log } = options
@@ -43,7 +44,7 @@ export class Feed {
   async start(): Promise<void> {
     await prepareCodecs()
     await this.#reader.start()
-    this.#following = true
+    this.#following = !this.#closed
   }
 
   /** Resolves when all that was in the topics at the time of the call has reached the market. */
@@ -52,6 +53,7 @@ export class Feed {
   }
 
   close(): Promise<void> {
+    this.#closed = true
     this.#following = false
     return this.#reader.close()
   }
