@@ -111,6 +111,23 @@ describe('reading', () => {
     expect(most).toBeLessThanOrEqual(200_000 + 4 * 20_100)
   })
 
+  test('new records come, however chunks were taken while a fetch for some of the partitions was under way', async () => {
+    const topic = await cluster.topic(2)
+    const fetcher = fetcherOf({ maxBytesPerPartition: 1000, maxWaitMs: 20 })
+    for (let round = 0; round < 10; round++) {
+      for (const partition of [0, 1]) await cluster.send(topic, partition, numbered('a', 60))
+      fetcher.assign([0, 1].map((partition) => ({ topic, partition, offset: round * 61 })))
+      await until(() => fetcher.bufferedBytes > 1200, 'both partitions have more than half of their share')
+      // Without a pause between: the answer to the first fetch for one of them comes when both were taken.
+      for (let taken = 0; taken < 120; ) {
+        const chunk = await fetcher.poll(1000)
+        if (chunk !== undefined) taken += valuesOf(chunk).length
+      }
+      for (const partition of [0, 1]) await cluster.send(topic, partition, ['late'])
+      expect(await read(fetcher, (values) => total(values) === 2)).toEqual([['late'], ['late']])
+    }
+  })
+
   test('a paused partition is passed over while another is read, and goes on where it was', async () => {
     const topic = await cluster.topic(2)
     for (let i = 0; i < 5; i++)

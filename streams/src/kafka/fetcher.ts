@@ -29,8 +29,10 @@ export interface FetchPosition {
 interface Leader {
   broker: Broker
   inFlight: boolean
-  /** The last answer was empty while partitions were left out for lack of room: nothing to ask before poll() makes some. */
+  /** The last answer was empty while partitions were left out for lack of room: nothing to ask before there is more. */
   resting: boolean
+  /** Since the Fetch in flight was sent, a chunk was taken or the assignment changed: the next one may ask for more. */
+  changed: boolean
 }
 
 /**
@@ -77,12 +79,12 @@ export class Fetcher {
   /** Adds partitions, or seeks those that are there; what was fetched of them before is dropped. They are not paused. */
   assign(positions: readonly FetchPosition[]): void {
     for (const { topic, partition, offset } of positions) this.#buffer.assign(topic, partition, offset)
-    for (const leader of this.#leaders.values()) leader.resting = false
-    this.#pump()
+    this.#changed()
   }
 
   unassign(partitions: readonly { topic: string; partition: number }[]): void {
     for (const { topic, partition } of partitions) this.#buffer.unassign(topic, partition)
+    this.#changed()
   }
 
   unassignAll(): void {
@@ -92,10 +94,12 @@ export class Fetcher {
   /** poll() passes over this partition until resume(); its share of the buffer still fills. */
   pause(topic: string, partition: number): void {
     this.#buffer.pause(topic, partition)
+    this.#changed()
   }
 
   resume(topic: string, partition: number): void {
     this.#buffer.resume(topic, partition)
+    this.#changed()
     if (this.#buffer.canTake) this.#wakeWaiter?.()
   }
 
@@ -124,9 +128,7 @@ export class Fetcher {
     const taken = this.#buffer.take()
     if (taken?.chunk.records == null) return taken?.chunk
     const { assigned, chunk } = taken
-    const leader = assigned.leaderId === undefined ? undefined : this.#leaders.get(assigned.leaderId)
-    if (leader !== undefined) leader.resting = false
-    this.#pump()
+    this.#changed()
     // One turn of the event loop: the next Fetch gets onto the wire before the caller starts to work, and a long row of
     // chunks does not keep heartbeats waiting.
     await nextTurn()
@@ -164,6 +166,14 @@ export class Fetcher {
     this.#wakeWaiter = undefined
   }
 
+  #changed(): void {
+    for (const leader of this.#leaders.values()) {
+      leader.resting = false
+      leader.changed = true
+    }
+    this.#pump()
+  }
+
   /** Sends a Fetch to every broker that has none in flight and has something to be asked for. */
   #pump(): void {
     if (this.#closing !== undefined) return
@@ -183,6 +193,7 @@ export class Fetcher {
 
   async #fetch(leaderId: string, leader: Leader, plan: FetchPlan): Promise<void> {
     leader.inFlight = true
+    leader.changed = false
     try {
       const answer = await this.#client.send(
         leader.broker,
@@ -197,7 +208,8 @@ export class Fetcher {
       )
       leader.inFlight = false
       if (this.#closing !== undefined) return
-      leader.resting = this.#accept(plan, answer) === 'nothing' && plan.partial
+      const came = this.#accept(plan, answer)
+      leader.resting = came === 'nothing' && plan.partial && !leader.changed
     } catch (error) {
       leader.inFlight = false
       if (this.#closing !== undefined) return
@@ -293,7 +305,7 @@ export class Fetcher {
       const broker = await this.#client.leaderOf(topic, partition)
       const leaderId = String(broker.nodeId)
       const known = this.#leaders.get(leaderId)
-      if (known === undefined) this.#leaders.set(leaderId, { broker, inFlight: false, resting: false })
+      if (known === undefined) this.#leaders.set(leaderId, { broker, inFlight: false, resting: false, changed: false })
       else known.broker = broker
       assigned.leaderId = leaderId
       return undefined

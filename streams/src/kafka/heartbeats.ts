@@ -1,0 +1,133 @@
+import type { KafkaClient } from './client.js'
+import type { KafkaLog } from './config.js'
+import { KafkaError, toKafkaError } from './errors.js'
+import { heartbeatRequest } from './protocol/group-membership.js'
+import { Backoff } from './retry.js'
+
+export interface HeartbeatsOptions {
+  groupId: string
+  intervalMs: number
+  sessionTimeoutMs: number
+  log: KafkaLog
+  onRebalance(): void
+  /** The coordinator refused this member, or (error undefined) did not answer for a whole session. */
+  onLost(error: KafkaError | undefined): void
+}
+
+interface Beating {
+  generationId: number
+  memberId: string
+}
+
+const LOST = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'])
+
+/**
+ * Heartbeats of one generation: one every intervalMs, one in flight. Failures that pass are retried sooner, for as long
+ * as the session lasts; then the member counts as lost without asking, because its partitions may be somebody else's.
+ */
+export class Heartbeats {
+  readonly #client: KafkaClient
+  readonly #options: HeartbeatsOptions
+  readonly #backoff = new Backoff({ firstMs: 100 })
+  #failing = false
+  #beating: Beating | undefined
+  #inFlight: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #sessionTimer: NodeJS.Timeout | undefined
+  #lastSuccessAtMs = -Infinity
+  /** A heartbeat answered with REBALANCE_IN_PROGRESS keeps the session, though it promises no partition any more. */
+  #lastContactAtMs = -Infinity
+
+  constructor(client: KafkaClient, options: HeartbeatsOptions) {
+    this.#client = client
+    this.#options = options
+  }
+
+  /** performance.now() at the start of the last one that was answered without error. */
+  get lastSuccessAtMs(): number {
+    return this.#lastSuccessAtMs
+  }
+
+  /** Begins with one at once: SyncGroup may have taken as long as the leader needed. */
+  start(beating: Beating, joinedAtMs: number): void {
+    this.#beating = beating
+    this.#lastSuccessAtMs = joinedAtMs
+    this.#lastContactAtMs = performance.now()
+    this.#healthy()
+    this.#schedule(0)
+    this.#watchSession()
+  }
+
+  /** Resolves when none is in flight any more. */
+  async stop(): Promise<void> {
+    this.#end()
+    await this.#inFlight
+  }
+
+  #end(): void {
+    this.#beating = undefined
+    clearTimeout(this.#timer)
+    clearTimeout(this.#sessionTimer)
+  }
+
+  #schedule(afterMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#inFlight = this.#beat().finally(() => {
+        this.#inFlight = undefined
+      })
+    }, afterMs)
+  }
+
+  #watchSession(): void {
+    const leftMs = this.#lastContactAtMs + this.#options.sessionTimeoutMs - performance.now()
+    this.#sessionTimer = setTimeout(
+      () => {
+        const silentMs = performance.now() - this.#lastContactAtMs
+        if (silentMs < this.#options.sessionTimeoutMs) this.#watchSession()
+        else this.#lose(undefined)
+      },
+      Math.max(1, leftMs),
+    )
+  }
+
+  #healthy(): void {
+    this.#failing = false
+    this.#backoff.reset()
+  }
+
+  #lose(error: KafkaError | undefined): void {
+    this.#end()
+    this.#options.onLost(error)
+  }
+
+  async #beat(): Promise<void> {
+    const beating = this.#beating
+    if (beating === undefined) return
+    const { groupId, intervalMs, log } = this.#options
+    const startedAtMs = performance.now()
+    let error: KafkaError | undefined
+    try {
+      const coordinator = await this.#client.coordinatorOf('group', groupId)
+      const { errorCode } = await this.#client.send(coordinator, heartbeatRequest({ groupId, ...beating }))
+      if (errorCode !== 0) error = KafkaError.fromCode(errorCode, { groupId })
+    } catch (cause) {
+      error = toKafkaError(cause, true, { groupId })
+    }
+    if (this.#beating !== beating) return
+    if (error === undefined || error.name === 'REBALANCE_IN_PROGRESS') {
+      this.#lastContactAtMs = startedAtMs
+      if (this.#failing) log.info({ groupId }, 'heartbeats are answered again')
+      this.#healthy()
+      this.#schedule(intervalMs)
+      if (error === undefined) this.#lastSuccessAtMs = startedAtMs
+      else this.#options.onRebalance()
+    } else if (LOST.has(error.name) || error.kind !== 'retriable') {
+      this.#lose(error)
+    } else {
+      if (!this.#failing) log.warn({ groupId, error: error.message }, 'heartbeats fail, retrying')
+      this.#failing = true
+      this.#client.forgetCoordinator('group', groupId)
+      this.#schedule(Math.min(intervalMs, this.#backoff.next()))
+    }
+  }
+}
