@@ -67,6 +67,12 @@ export function commonEnv({ ports, host }: PlanOptions): Record<string, string> 
     KAFKA_BROKERS: `${LOOPBACK}:${ports.kafka}`,
     CASSANDRA_CONTACT_POINTS: LOOPBACK,
     CASSANDRA_PORT: String(ports.cassandra),
+    // What .env may say of TLS and logins is for other clusters: the servers of this stack know neither.
+    KAFKA_SSL: 'false',
+    KAFKA_SASL_MECHANISM: '',
+    CASSANDRA_SSL: 'false',
+    CASSANDRA_USERNAME: '',
+    CASSANDRA_LOCAL_DATACENTER: 'datacenter1',
   }
 }
 
