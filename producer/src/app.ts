@@ -48,11 +48,7 @@ export async function startProducer(host: ProcessContext<typeof PRODUCER_SETTING
       metrics.undelivered.inc({ reason: error.name }, records.length)
       log.error({ err: error, records: records.length }, 'Kafka refused records: they are lost')
     },
-    onState: (state, error) => {
-      isKafkaReachable = state === 'ok'
-      if (isKafkaReachable) log.info({}, 'Kafka takes records')
-      else log.warn({ err: error }, 'Kafka is away: records are held and will be sent when it is back')
-    },
+    onState: (state) => (isKafkaReachable = state === 'ok'),
   })
   const source = createSource(choice, maxFrameBytes, metrics, log)
   const pipeline: Pipeline = new Pipeline({
@@ -82,16 +78,14 @@ export async function startProducer(host: ProcessContext<typeof PRODUCER_SETTING
   const url = await listen(app, { host: settings.HOST, port: settings.PRODUCER_PORT, setting: 'PRODUCER_PORT' })
 
   const closing = new AbortController()
+  let isStarted = false
   const running = run()
   onClose('kafka', () => client.close())
   onClose('pipeline', async () => {
     closing.abort()
-    await running
-    const leftBytes = await pipeline.close(FLUSH_TIMEOUT_MS)
-    const leftRecords = pipeline.acceptedRecords - settled
-    if (leftBytes > 0) log.error({ leftBytes, leftRecords }, 'Kafka did not take everything in time: this is lost')
-    else log.info({ records: settled }, 'everything read is on Kafka')
-    await producer.close({ timeoutMs: 0 })
+    // Whatever still waits for Kafka is to stop waiting.
+    if (!isStarted) await Promise.all([producer.close({ timeoutMs: 0 }), client.close(), running])
+    else await finish()
   })
   return url
 
@@ -102,16 +96,30 @@ export async function startProducer(host: ProcessContext<typeof PRODUCER_SETTING
       if (source.live) await noteRestart()
       if (closing.signal.aborted) return
       if (choice.kind === 'finnhub') for (const warning of choice.warnings) log.warn({}, warning)
+      isStarted = true
       pipeline.start()
     } catch (error) {
       if (!closing.signal.aborted) fail(error)
     }
   }
 
+  async function finish(): Promise<void> {
+    const leftBytes = await pipeline.close(FLUSH_TIMEOUT_MS)
+    const leftRecords = pipeline.acceptedRecords - settled
+    if (leftBytes > 0) log.error({ leftBytes, leftRecords }, 'Kafka did not take everything in time: this is lost')
+    else log.info({ records: settled }, 'everything read is on Kafka')
+    await producer.close({ timeoutMs: 0 })
+  }
+
   /** From the last trade of an earlier run until the feed is connected trades are missing. */
   async function noteRestart(): Promise<void> {
-    const lastMs = await lastReceivedAtMs(client, topics.trades, source.name, log)
-    if (lastMs !== undefined) gaps.begin('restart', 'restart', 'no producer was running', lastMs)
+    try {
+      const lastMs = await lastReceivedAtMs(client, topics.trades, source.name, log)
+      if (lastMs !== undefined) gaps.begin('restart', 'restart', 'no producer was running', lastMs)
+    } catch (error) {
+      // Trades to come matter more than knowing since when they are missing.
+      if (!closing.signal.aborted) log.warn({ err: error }, 'cannot tell when the last run ended')
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { KAFKA_SETTINGS } from '@candlewick/service/kafka-settings'
 import { StartError, type COMMON_SETTINGS } from '@candlewick/service/process'
-import { integer, list, port, str, type Settings } from '@candlewick/service/settings'
+import { integer, list, str, type Settings } from '@candlewick/service/settings'
 import { Endpoint } from './finnhub/endpoint.js'
 import { FREE_PLAN_SYMBOLS } from './finnhub/protocol.js'
 import { readSpeed, type Speed } from './recording/speed.js'
@@ -15,7 +15,10 @@ const DEFAULT_SYMBOLS = [
 
 export const PRODUCER_SETTINGS = {
   ...KAFKA_SETTINGS,
-  PRODUCER_PORT: port({ default: 8082, desc: 'port of /healthz, /readyz, /metrics and /gaps' }),
+  PRODUCER_PORT: integer(
+    0,
+    65_535,
+  )({ default: 8082, desc: 'port of /healthz, /readyz, /metrics and /gaps; 0 = any free one' }),
   SOURCE: str({ choices: ['finnhub', 'recording'], default: 'finnhub', desc: 'where trades come from' }),
   FINNHUB_API_KEY: str({ default: '', desc: 'the key of your Finnhub account (https://finnhub.io)' }),
   FINNHUB_URL: str({ default: 'wss://ws.finnhub.io', desc: 'Finnhub or what speaks its WebSocket protocol' }),

@@ -2,14 +2,17 @@
 import { access, constants } from 'node:fs/promises'
 import { readSpeed } from '@candlewick/producer/recording/speed'
 import { runProcess, StartError, type ProcessContext } from '@candlewick/service/process'
-import { integer, num, port, str } from '@candlewick/service/settings'
+import { integer, num, str } from '@candlewick/service/settings'
 import { Exchange } from './exchange.js'
 import type { Feed } from './feed.js'
 import { RecordedFeed } from './recorded-feed.js'
 import { SimulatedFeed } from './simulated-feed.js'
 
 const EXCHANGE_SETTINGS = {
-  EXCHANGE_PORT: port({ default: 8081, desc: 'port of the WebSocket, /status and /faults' }),
+  EXCHANGE_PORT: integer(
+    0,
+    65_535,
+  )({ default: 8081, desc: 'port of the WebSocket, /status and /faults; 0 = any free one' }),
   TRADES_PER_SECOND: num({
     default: 200,
     desc: 'simulated trades a second, over all subscribed symbols (+-25 % by time of day)',
