@@ -15,6 +15,12 @@ export interface RejectedRecord extends PlainRecord {
   partition: number
 }
 
+/** What it needs of a KafkaClient. */
+export type ProducerClient = Pick<
+  KafkaClient,
+  'leaderIdOf' | 'partitionCount' | 'brokerWithId' | 'anyBroker' | 'send' | 'refreshMetadata' | 'log' | 'closing'
+>
+
 export type ProducerState = 'ok' | 'retrying'
 
 export interface IdempotentProducerOptions {
@@ -63,7 +69,7 @@ const STANDING_LOST = new Set(['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'INV
  * answer to an earlier try of the same batch was lost, can a batch be in the log twice.
  */
 export class IdempotentProducer {
-  readonly #client: KafkaClient
+  readonly #client: ProducerClient
   readonly #options: IdempotentProducerOptions
   readonly #lingerMs: number
   readonly #maxBatchBytes: number
@@ -84,7 +90,7 @@ export class IdempotentProducer {
   #accepting = true
   #closed: Promise<void> | undefined
 
-  constructor(client: KafkaClient, options: IdempotentProducerOptions) {
+  constructor(client: ProducerClient, options: IdempotentProducerOptions) {
     this.#client = client
     this.#options = options
     this.#lingerMs = options.lingerMs ?? DEFAULT_LINGER_MS

@@ -66,7 +66,6 @@ export class ModelLog {
     }
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- the client's signature
   async #send<T>(request: ApiRequest<T>): Promise<T> {
     const asked = new WireWriter()
     request.encode(asked)

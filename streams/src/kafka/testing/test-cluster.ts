@@ -72,6 +72,20 @@ export class TestCluster {
     await this.#producer.send({ topic, messages, compression: gzip ? 1 : 0 })
   }
 
+  async deleteRecords(topic: string, partition: number, before: number): Promise<void> {
+    const admin = await this.admin()
+    const partitions = [{ partition, offset: String(before) }]
+    // The first call fails while KafkaJS has not loaded the topic's metadata.
+    await until(
+      () =>
+        admin.deleteTopicRecords({ topic, partitions }).then(
+          () => true,
+          () => false,
+        ),
+      'records are deleted',
+    )
+  }
+
   async transactionalProducer(): Promise<Producer> {
     const transactionalId = this.name('tx')
     const producer = this.kafka.producer({ transactionalId, idempotent: true, maxInFlightRequests: 1 })

@@ -1,0 +1,130 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { KafkaClient } from './client.js'
+import type { KafkaConfig } from './config.js'
+import { requestQueueClass, type RequestQueue } from './kafkajs-private.js'
+import { initProducerId } from './protocol/transactions.js'
+import { ScriptedBroker } from './testing/scripted-broker.js'
+
+let broker: ScriptedBroker
+let lines: { level: string; message: string; fields: string }[]
+const clients: KafkaClient[] = []
+
+beforeEach(() => {
+  broker = new ScriptedBroker()
+  lines = []
+})
+afterEach(async () => {
+  await Promise.all(clients.splice(0).map((client) => client.close()))
+  await broker.close()
+})
+
+async function connected(options: Partial<KafkaConfig> = {}): Promise<KafkaClient> {
+  const to = (level: string) => (fields: object, message: string) => {
+    lines.push({ level, message, fields: JSON.stringify(fields) })
+  }
+  const log = { debug: to('debug'), info: to('info'), warn: to('warn'), error: to('error') }
+  const client = new KafkaClient({ brokers: [await broker.start()], clientId: 'test', ...options }, log)
+  clients.push(client)
+  await client.connect()
+  return client
+}
+
+async function ask(client: KafkaClient): Promise<bigint> {
+  return (await client.send(await client.anyBroker(), initProducerId(null, 1000))).producerId
+}
+
+const saidAloud = () =>
+  lines.filter(({ level }) => level !== 'debug').map(({ level, message }) => `${level}: ${message}`)
+
+describe('a connection that breaks', () => {
+  it('in the middle of an answer does not spoil the next one', async () => {
+    const client = await connected()
+    broker.manner = () => 'cut'
+    await expect(ask(client)).rejects.toMatchObject({ name: 'CONNECTION', kind: 'retriable', outcomeUnknown: true })
+    broker.manner = () => 'answer'
+    expect(await ask(client)).toBe(1n)
+    expect(await ask(client)).toBe(2n)
+  })
+
+  it('is opened once, however many ask at the same time', async () => {
+    const client = await connected()
+    broker.manner = () => 'cut'
+    await expect(ask(client)).rejects.toThrow()
+    broker.manner = () => 'answer'
+    await vi.waitFor(() => expect(broker.sockets.size).toBe(0))
+    const before = broker.connections
+    await Promise.all(Array.from({ length: 20 }, () => ask(client)))
+    expect(broker.connections - before).toBe(1)
+  })
+
+  it('is one line in the log when it breaks and one when it is back, whatever KafkaJS says meanwhile', async () => {
+    const client = await connected()
+    broker.manner = () => 'cut'
+    for (let i = 0; i < 3; i++) await expect(ask(client)).rejects.toThrow()
+    broker.manner = () => 'answer'
+    await ask(client)
+    await ask(client)
+    expect(saidAloud()).toEqual(['warn: Kafka broker lost', 'info: Kafka broker is back'])
+  })
+})
+
+describe('a broker that does not answer', () => {
+  it('loses its connection after the request timeout, and the next request gets a new one', async () => {
+    const client = await connected({ requestTimeoutMs: 200 })
+    broker.manner = () => 'silence'
+    const before = broker.connections
+    const waiting = ask(client)
+    await expect(waiting).rejects.toMatchObject({ name: 'REQUEST_TIMED_OUT', outcomeUnknown: true })
+    broker.manner = () => 'answer'
+    expect(await ask(client)).toBe(1n)
+    expect(broker.connections - before).toBe(1)
+    await vi.waitFor(() => expect(broker.sockets.size).toBe(1))
+  })
+
+  it('does not keep close() waiting; what was asked is rejected', async () => {
+    const client = await connected()
+    broker.manner = () => 'silence'
+    const asked = expect(ask(client)).rejects.toMatchObject({ name: 'CLOSED', outcomeUnknown: true })
+    await vi.waitFor(() => expect(broker.asked).toBe(1))
+    await client.close()
+    await asked
+    await expect(ask(client)).rejects.toMatchObject({ name: 'CLOSED' })
+    await vi.waitFor(() => expect(broker.sockets.size).toBe(0))
+  })
+})
+
+it('a request the broker does not offer fails with the versions in question', async () => {
+  const client = await connected()
+  const request = { ...initProducerId(null, 1000), version: 9 }
+  await expect(client.send(await client.anyBroker(), request)).rejects.toThrow(
+    /UNSUPPORTED_VERSION.*InitProducerId v9 needed, broker offers 0 to 4/,
+  )
+})
+
+it('a cluster that nobody answers for is an error that names the brokers', async () => {
+  const address = await broker.start()
+  await broker.close()
+  const client = new KafkaClient(
+    { brokers: [address], clientId: 'test' },
+    { debug() {}, info() {}, warn() {}, error() {} },
+  )
+  await expect(client.connect()).rejects.toThrow(new RegExp(`CONNECTION .*${address}`))
+  await client.close()
+  broker = new ScriptedBroker()
+  await broker.start()
+})
+
+it('the password appears in no log line and no error', async () => {
+  const password = 'hunter2-and-a-half'
+  const failed = await connected({ sasl: { mechanism: 'plain', username: 'user', password } }).catch(
+    (error: Error) => error,
+  )
+  expect(failed).toBeInstanceOf(Error)
+  expect(JSON.stringify([lines, failed, String(failed), (failed as Error).stack])).not.toContain(password)
+})
+
+it('KafkaJS’s timer for waiting requests rests while none waits', () => {
+  const queue = { pending: [], throttledUntil: -1, throttleCheckTimeoutId: null } as unknown as RequestQueue
+  requestQueueClass.prototype.scheduleCheckPendingRequests.call(queue)
+  expect(queue).toMatchObject({ throttleCheckTimeoutId: null })
+})

@@ -1,0 +1,91 @@
+import { createServer, type Socket } from 'node:net'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { WireReader } from '../wire/reader.js'
+import { WireWriter } from '../wire/writer.js'
+
+const API_VERSIONS = 18
+const METADATA = 3
+export const INIT_PRODUCER_ID = 22
+
+/** How to answer InitProducerId, the request these tests ask with: a whole answer, its first bytes and the end, or nothing. */
+export type Manner = 'answer' | 'cut' | 'silence'
+
+/**
+ * A broker that speaks as much Kafka as a client needs to connect (ApiVersions v0-v2, Metadata v12) and answers InitProducerId
+ * with its own count of them, or misbehaves as told: for what a real broker does only when a cable is pulled.
+ */
+export class ScriptedBroker {
+  manner: () => Manner = () => 'answer'
+  readonly sockets = new Set<Socket>()
+  connections = 0
+  asked = 0
+  readonly #server = createServer((socket) => this.#serve(socket))
+
+  async start(): Promise<string> {
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+    return `127.0.0.1:${this.#port}`
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.sockets) socket.destroy()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  get #port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  #serve(socket: Socket): void {
+    this.connections++
+    this.sockets.add(socket)
+    socket.on('close', () => this.sockets.delete(socket))
+    socket.on('error', () => undefined)
+    let received = Buffer.alloc(0)
+    socket.on('data', (bytes) => {
+      received = Buffer.concat([received, bytes])
+      while (received.length >= 4 && received.length >= 4 + received.readInt32BE(0)) {
+        const end = 4 + received.readInt32BE(0)
+        this.#answer(socket, new WireReader(received.subarray(4, end)))
+        received = received.subarray(end)
+      }
+    })
+  }
+
+  #answer(socket: Socket, request: WireReader): void {
+    const apiKey = request.int16()
+    request.int16()
+    const correlationId = request.int32()
+    const body = new WireWriter()
+    body.int32(0).int32(correlationId)
+    const manner = apiKey === INIT_PRODUCER_ID ? this.manner() : 'answer'
+    if (apiKey === API_VERSIONS) this.#apiVersions(body)
+    else if (apiKey === METADATA) this.#metadata(body)
+    else body.tags().int32(0).int16(0).bigInt64(BigInt(this.asked++)).int16(0).tags()
+    body.bytes.writeInt32BE(body.length - 4, 0)
+    const bytes = Buffer.from(body.bytes)
+    if (manner === 'cut') socket.end(bytes.subarray(0, bytes.length - 5))
+    else if (manner === 'answer') socket.write(bytes)
+  }
+
+  #apiVersions(body: WireWriter): void {
+    const versions: [number, number, number][] = [
+      [API_VERSIONS, 0, 2],
+      [METADATA, 0, 12],
+      [INIT_PRODUCER_ID, 0, 4],
+    ]
+    body.int16(0)
+    body.array(versions, ([key, first, last]) => body.int16(key).int16(first).int16(last))
+    body.int32(0)
+  }
+
+  #metadata(body: WireWriter): void {
+    body.tags().int32(0)
+    body.compactArray([0], () => body.int32(0).compactString('127.0.0.1').int32(this.#port).compactString(null).tags())
+    body.compactString('cluster').int32(0)
+    body.compactArray([], () => undefined)
+    body.tags()
+  }
+}
