@@ -119,7 +119,7 @@ describe('reading', () => {
       fetcher.assign([0, 1].map((partition) => ({ topic, partition, offset: round * 61 })))
       await until(() => fetcher.bufferedBytes > 1200, 'both partitions have more than half of their share')
       // Without a pause between: the answer to the first fetch for one of them comes when both were taken.
-      for (let taken = 0; taken < 120; ) {
+      for (let taken = 0; taken < 120;) {
         const chunk = await fetcher.poll(1000)
         if (chunk !== undefined) taken += valuesOf(chunk).length
       }
