@@ -4,8 +4,8 @@ import { addPoint, emptySparkline, polylinePoints, type Sparkline } from './spar
 import { listed, type MarketState, type Order, quietFor, type Row } from './state.js'
 
 /**
- * The watch list: one row per symbol, made once and reused, written to only where something changed. Rows out of sight get
- * their numbers but no line. A listbox with one tab stop: arrows, Home and End choose; typing in the search box filters.
+ * The watch list: one row per symbol, made once and reused, written to only where something changed and is seen.
+ * A listbox with one tab stop: arrows, Home and End choose; typing in the search box filters.
  */
 
 const SPARK_WIDTH = 64
@@ -22,6 +22,8 @@ interface RowView {
   readonly spark: Sparkline
   readonly venue: string
   row: Row | undefined
+  /** What the elements show: a row out of sight may be newer than what was written of it. */
+  written: Row | undefined
   inSight: boolean
   seeded: boolean
   sparkDrawnAtMs: number
@@ -46,6 +48,7 @@ export class WatchList {
   readonly #listener: WatchListListener
   #shown: string[] = []
   #chosen = ''
+  #version = -1
   #sorted: { rows: number; typed: string; order: string; version: number } | undefined
 
   constructor(listener: WatchListListener) {
@@ -78,7 +81,9 @@ export class WatchList {
 
   /** Called on every drawn frame. `version` changes with each answer of /symbols: only then rows may change places. */
   render(state: MarketState, chosen: string, version: number, nowMs: number): void {
-    for (const row of state.rows.values()) this.#renderRow(row, nowMs)
+    const everywhere = version !== this.#version
+    this.#version = version
+    for (const row of state.rows.values()) this.#renderRow(row, nowMs, everywhere)
     this.#arrange(state, version)
     if (chosen !== this.#chosen) this.#mark(chosen)
   }
@@ -105,26 +110,31 @@ export class WatchList {
     return this.#filter.value
   }
 
-  #renderRow(row: Row, nowMs: number): void {
+  /** Takes in a row; writes it where somebody sees it, or everywhere once per answer of /symbols. */
+  #renderRow(row: Row, nowMs: number, everywhere: boolean): void {
     const view = this.#views.get(row.symbol) ?? this.#makeView(row)
-    const before = view.row
-    if (before !== row) {
+    if (view.row !== row) {
       view.row = row
-      const day = change(row.day?.open ?? null, row.last)
-      setText(view.last, formatPrice(row.last))
-      setText(view.change, day.text)
-      setData(view.element, 'direction', day.direction)
-      // Two names of one animation: a change of name starts it again without a forced layout.
-      if (before !== undefined && before.moves !== row.moves)
-        setData(view.last, 'flash', row.direction + (row.moves % 2))
       if (row.last !== null && row.lastTime !== null) addPoint(view.spark, row.lastTime, row.last)
     }
-    if (!view.inSight) return
+    if (view.inSight || everywhere) this.#write(view, row, nowMs)
+  }
+
+  #write(view: RowView, row: Row, nowMs: number): void {
     const age = row.lastTime === null ? '' : formatAge(Math.max(0, nowMs - row.lastTime))
     const traded = row.heardAtMs !== null && nowMs - row.heardAtMs < 1000 ? 'now' : age
     setText(view.age, view.venue === '' ? traded : `${view.venue} · ${traded}`)
     setData(view.element, 'quiet', String(quietFor(row, nowMs) !== null))
-    if (before !== row && nowMs - view.sparkDrawnAtMs >= SPARK_EVERY_MS) this.#drawSpark(view, nowMs)
+    const before = view.written
+    if (before === row) return
+    view.written = row
+    const day = change(row.day?.open ?? null, row.last)
+    setText(view.last, formatPrice(row.last))
+    setText(view.change, day.text)
+    setData(view.element, 'direction', day.direction)
+    // Two names of one animation: a change of name starts it again without a forced layout.
+    if (before !== undefined && before.moves !== row.moves) setData(view.last, 'flash', row.direction + (row.moves % 2))
+    if (nowMs - view.sparkDrawnAtMs >= SPARK_EVERY_MS) this.#drawSpark(view, nowMs)
   }
 
   #makeView(row: Row): RowView {
@@ -154,6 +164,7 @@ export class WatchList {
       spark: emptySparkline(),
       venue,
       row: undefined,
+      written: undefined,
       inSight: false,
       seeded: false,
       sparkDrawnAtMs: 0,
@@ -175,7 +186,8 @@ export class WatchList {
       if (view?.row === undefined) continue
       view.inSight = entry.isIntersecting
       if (!view.inSight) continue
-      this.#renderRow(view.row, Date.now())
+      view.written = undefined // nothing flashes that was not seen moving
+      this.#write(view, view.row, Date.now())
       this.#drawSpark(view, Date.now())
       if (!view.seeded) void this.#seed(view, view.row.symbol)
     }
