@@ -21,6 +21,15 @@ describe('of two words on the same bar', () => {
   })
 })
 
+test('without from the last are kept, with from the first', () => {
+  const [kept, live] = [
+    [at(1), at(2)],
+    [at(2), at(3)],
+  ]
+  expect(overlay(kept, live, { toMs: ALL.toMs, limit: 2 })).toEqual([at(2), at(3)])
+  expect(overlay(kept, live, { fromMs: 0, toMs: ALL.toMs, limit: 2 })).toEqual([at(1), at(2)])
+})
+
 test('a live bar that only reaches into the range is left out', () => {
   const range = { fromMs: 2 * MINUTE, toMs: 3 * MINUTE, limit: 10 }
   expect(overlay([at(2)], [at(1), at(3), at(4)], range)).toEqual([at(2), at(3)])

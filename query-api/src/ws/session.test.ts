@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { bar } from '../testing/fixture.js'
 import { LatestMarket } from './latest-market.js'
 import { Session, type Action, type SessionLimits } from './session.js'
-import type { Update } from './update.js'
+import { encodings, type Update } from './update.js'
 
 const LIMITS: SessionLimits = {
   heartbeatMs: 15_000,
@@ -211,6 +211,21 @@ describe('a subscription', () => {
     })
     expect(bytes[0]).toBeDefined()
     expect(new Set(bytes).size).toBe(1)
+  })
+
+  test('costs one encoding per price however different the subscriptions are', () => {
+    const market = new LatestMarket()
+    const lists = [['*'], ['A'], ['A', 'B'], ['B', 'C', 'A']]
+    const sessions = lists.map((symbols, index) => {
+      const session = new Session(String(index), LIMITS, 0)
+      session.receive(JSON.stringify(subscribe(...symbols)), 0, 0, market)
+      return session
+    })
+    for (const symbol of ['A', 'B', 'C']) market.price({ symbol, price: 1, volume: 1, time: 1 })
+    const update = market.takeUpdate()
+    const before = encodings.count
+    for (const session of sessions) expect(session.turn(update, 0, 0)).toHaveLength(1)
+    expect(encodings.count - before).toBe(3)
   })
 })
 
