@@ -17,14 +17,16 @@ import { RecordingSource } from './recording/source.js'
 import { bufferBounds, chooseFeed, type FeedChoice, type PRODUCER_SETTINGS } from './settings.js'
 import type { TradeSource } from './trade-source.js'
 
-const FLUSH_TIMEOUT_MS = 10_000
-
 /**
  * Starts the producer: its HTTP port, then Kafka (waited for if it is away), then the feed.
+ * @param limits how long closing waits for Kafka to take what is held
  * @returns the URL of its HTTP port, as soon as that listens
  * @throws StartError for settings that cannot work and a port that is taken
  */
-export async function startProducer(host: ProcessContext<typeof PRODUCER_SETTINGS>): Promise<string> {
+export async function startProducer(
+  host: ProcessContext<typeof PRODUCER_SETTINGS>,
+  limits: { flushTimeoutMs: number } = { flushTimeoutMs: 10_000 },
+): Promise<string> {
   const { settings, log, onClose, fail } = host
   const choice = chooseFeed(settings)
   const { sinkBytes, reserveBytes, maxFrameBytes } = bufferBounds(settings.PRODUCER_BUFFER_MB)
@@ -104,7 +106,7 @@ export async function startProducer(host: ProcessContext<typeof PRODUCER_SETTING
   }
 
   async function finish(): Promise<void> {
-    const leftBytes = await pipeline.close(FLUSH_TIMEOUT_MS)
+    const leftBytes = await pipeline.close(limits.flushTimeoutMs)
     const leftRecords = pipeline.acceptedRecords - settled
     if (leftBytes > 0) log.error({ leftBytes, leftRecords }, 'Kafka did not take everything in time: this is lost')
     else log.info({ records: settled }, 'everything read is on Kafka')

@@ -10,6 +10,10 @@ import { RecordedFeed } from './recorded-feed.js'
 import { TestClient } from './test-client.js'
 import type { WireTrade } from './ticker.js'
 
+/** These talk through real sockets and files: on a busy machine that takes its time. */
+vi.setConfig({ testTimeout: 60_000 })
+const until = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 10 })
+
 const START_MS = Date.UTC(2013, 9, 8, 14)
 let directory: string
 const open: { close(): unknown }[] = []
@@ -54,8 +58,8 @@ describe('a recording played by the exchange', () => {
     const trades = record(20_000)
     const { exchange, url } = await play(trades, 'max', name)
     const client = await connect(url, ['*'])
-    await vi.waitFor(() => expect(exchange.status().done).toBe(true), 10_000)
-    await vi.waitFor(() => expect(client.trades.length).toBe(20_000), 10_000)
+    await until(() => expect(exchange.status().done).toBe(true))
+    await until(() => expect(client.trades.length).toBe(20_000))
     expect(client.trades).toEqual(trades)
     expect(client.frames.length).toBeLessThan(2_000)
     expect(exchange.status()).toMatchObject({ sent: 20_000, total: 20_000, skipped: 0 })
@@ -64,10 +68,10 @@ describe('a recording played by the exchange', () => {
   it('waits for the first subscription', async () => {
     const { exchange, url } = await play(record(100), 'max')
     const client = await connect(url, [])
-    await vi.waitFor(() => expect(exchange.status().clients.length).toBe(1))
+    await until(() => expect(exchange.status().clients.length).toBe(1))
     expect(exchange.status()).toMatchObject({ sent: 0, skipped: 0, done: false })
     client.subscribe('*')
-    await vi.waitFor(() => expect(client.trades.length).toBe(100))
+    await until(() => expect(client.trades.length).toBe(100))
   })
 
   it('sends each trade to one client only, the first that has subscribed its symbol', async () => {
@@ -75,10 +79,10 @@ describe('a recording played by the exchange', () => {
     const { exchange, url } = await play(trades, 'max')
     const one = await connect(url, ['AAPL', 'MSFT'], 'one')
     const two = await connect(url, ['MSFT', 'NVDA'], 'two')
-    await vi.waitFor(() => expect(exchange.status().done).toBe(true))
+    await until(() => expect(exchange.status().done).toBe(true))
     const of = (...symbols: string[]) => trades.filter(({ s }) => symbols.includes(s))
-    await vi.waitFor(() => expect(one.trades).toEqual(of('AAPL', 'MSFT')))
-    await vi.waitFor(() => expect(two.trades).toEqual(of('NVDA')))
+    await until(() => expect(one.trades).toEqual(of('AAPL', 'MSFT')))
+    await until(() => expect(two.trades).toEqual(of('NVDA')))
     expect(exchange.status().skipped).toBe(5_000 - of('AAPL', 'MSFT', 'NVDA').length)
   })
 
@@ -87,27 +91,27 @@ describe('a recording played by the exchange', () => {
     const { exchange, url } = await play(trades, 'max')
     const client = await connect(url, ['*'])
     client.socket.pause()
-    await vi.waitFor(() => expect(exchange.status().sent).toBeGreaterThan(0))
+    await until(() => expect(exchange.status().sent).toBeGreaterThan(0))
     await vi.waitUntil(heldUp(exchange), { timeout: 10_000, interval: 100 })
     expect(exchange.status().done).toBe(false)
     expect(exchange.status().clients[0]!.bufferedBytes).toBeLessThan(6 * 1024 * 1024)
     client.socket.resume()
-    await vi.waitFor(() => expect(exchange.status().done).toBe(true), 20_000)
-    await vi.waitFor(() => expect(client.frames.length).toBeGreaterThan(0))
+    await until(() => expect(exchange.status().done).toBe(true))
+    await until(() => expect(client.frames.length).toBeGreaterThan(0))
     await vi.waitUntil(() => client.trades.length === 300_000, { timeout: 20_000, interval: 200 })
     expect(client.trades.at(-1)).toEqual(trades.at(-1))
-  }, 60_000)
+  })
 
   it('goes on where it was when its client comes back', async () => {
     const trades = record(2_000, 1)
     const { exchange, url } = await play(trades, 1)
     const first = await connect(url, ['*'])
-    await vi.waitFor(() => expect(first.trades.length).toBeGreaterThan(100))
+    await until(() => expect(first.trades.length).toBeGreaterThan(100))
     first.close()
-    await vi.waitFor(() => expect(exchange.status().clients).toEqual([]))
+    await until(() => expect(exchange.status().clients).toEqual([]))
     const second = await connect(url, ['*'])
-    await vi.waitFor(() => expect(exchange.status().done).toBe(true), 10_000)
-    await vi.waitFor(() => expect(second.trades.at(-1)).toEqual(trades.at(-1)))
+    await until(() => expect(exchange.status().done).toBe(true))
+    await until(() => expect(second.trades.at(-1)).toEqual(trades.at(-1)))
     const sent = [...first.trades, ...second.trades]
     expect(exchange.status().sent).toBe(2_000)
     expect(sent.length).toBeLessThanOrEqual(2_000)
@@ -119,15 +123,15 @@ describe('a recording played by the exchange', () => {
     const { exchange, url } = await play(record(10), 'max')
     await writeFile(join(directory, 'day.csv'), 'AAPL,1,1,1\nonly,three,fields\nAAPL,2,1,2\n')
     const client = await connect(url, ['*'])
-    await vi.waitFor(() => expect(exchange.status()).toMatchObject({ done: true, sent: 2, skipped: 1 }))
-    await vi.waitFor(() => expect(client.trades.map(({ p }) => p)).toEqual([1, 2]))
+    await until(() => expect(exchange.status()).toMatchObject({ done: true, sent: 2, skipped: 1 }))
+    await until(() => expect(client.trades.map(({ p }) => p)).toEqual([1, 2]))
   })
 
   it('reports a file that is damaged', async () => {
     const { errors, url } = await play([], 'max', 'day.csv.gz')
     await writeFile(join(directory, 'day.csv.gz'), gzipSync('AAPL,1,1,1\n'.repeat(1000)).subarray(0, 40))
     await connect(url, ['*'])
-    await vi.waitFor(() => expect(errors).toMatchObject([{ code: 'RECORDING' }]))
+    await until(() => expect(errors).toMatchObject([{ code: 'RECORDING' }]))
   })
 
   function heldUp(exchange: Exchange): () => boolean {

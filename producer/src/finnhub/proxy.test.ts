@@ -10,6 +10,10 @@ import { ScriptedFeed } from '../testing/scripted-feed.js'
 import { Endpoint } from './endpoint.js'
 import { FinnhubSource } from './source.js'
 
+/** These talk through real sockets and files: on a busy machine that takes its time. */
+vi.setConfig({ testTimeout: 60_000 })
+const until = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 10 })
+
 const KEY = 'c0ffee-secret-key'
 const open: (() => Promise<unknown>)[] = []
 
@@ -68,7 +72,7 @@ it('the feed is reached through the proxy of the environment, with its login, an
   vi.stubEnv('NO_PROXY', '')
   vi.stubEnv('no_proxy', '')
   const { events, logged } = await start('ws://feed.example:8443')
-  await vi.waitFor(() => expect(events.connections).toBe(1))
+  await until(() => expect(events.connections).toBe(1))
   expect(feed.requests[0]!.headers.host).toBe('feed.example:8443')
   const login = Buffer.from('user:proxy-password').toString('base64')
   expect(proxy.asked).toEqual([`feed.example:8443 Basic ${login}`])
@@ -83,7 +87,7 @@ it('a proxy that refuses is a reason to wait, told without secrets', async () =>
   vi.stubEnv('NO_PROXY', '')
   vi.stubEnv('no_proxy', '')
   const { events, logged } = await start('ws://feed.example:8443')
-  await vi.waitFor(() => expect(logged.of('cannot connect').length).toBeGreaterThan(0))
+  await until(() => expect(logged.of('cannot connect').length).toBeGreaterThan(0))
   expect(events.fatal).toEqual([])
   expect(logged.text()).not.toMatch(/c0ffee|proxy-password/)
 })

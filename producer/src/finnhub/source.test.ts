@@ -8,6 +8,10 @@ import { ScriptedFeed } from '../testing/scripted-feed.js'
 import { Endpoint } from './endpoint.js'
 import { FinnhubSource, type FinnhubOptions } from './source.js'
 
+/** These talk through real sockets and files: on a busy machine that takes its time. */
+vi.setConfig({ testTimeout: 60_000 })
+const until = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 10 })
+
 const KEY = 'c0ffee-secret-key'
 const T = 1_760_000_000_000
 const open: (() => Promise<void>)[] = []
@@ -43,7 +47,7 @@ function startSource(url: string, options: Partial<FinnhubOptions> = {}) {
   /** Waits until the source waits for its next attempt, and tells for how long. */
   const waiting = async (): Promise<number> => {
     waits++
-    await vi.waitFor(() => expect(logged.of(/cannot connect|is lost/).length).toBe(waits))
+    await until(() => expect(logged.of(/cannot connect|is lost/).length).toBe(waits))
     expect(clock.pendingMs.length).toBe(1)
     return clock.pendingMs[0]!
   }
@@ -54,8 +58,8 @@ function startSource(url: string, options: Partial<FinnhubOptions> = {}) {
 async function connected(options: Partial<FinnhubOptions> = {}) {
   const { feed, url } = await startFeed()
   const started = startSource(url, options)
-  await vi.waitFor(() => expect(started.events.connections).toBe(1))
-  await vi.waitFor(() => expect(feed.received[0]!.length).toBeGreaterThan(0))
+  await until(() => expect(started.events.connections).toBe(1))
+  await until(() => expect(feed.received[0]!.length).toBeGreaterThan(0))
   return { feed, url, ...started }
 }
 
@@ -65,7 +69,7 @@ describe('a connection to the feed', () => {
   it('carries the key and subscribes each symbol with a frame of its own as soon as it is open', async () => {
     const { feed } = await connected()
     expect(feed.requests[0]!.url).toBe(`/?token=${KEY}`)
-    await vi.waitFor(() =>
+    await until(() =>
       expect(feed.received[0]).toEqual([
         '{"type":"subscribe","symbol":"AAPL"}',
         '{"type":"subscribe","symbol":"BINANCE:BTCUSDT"}',
@@ -76,7 +80,7 @@ describe('a connection to the feed', () => {
   it('gives the trades of a frame together, with the bytes of each as they came', async () => {
     const { feed, events, clock } = await connected()
     feed.send('{"type":"trade","data":[{"s":"AAPL","p":1.50,"t":1,"v":0}, {"s":"MSFT","p":-2,"t":2,"v":1,"c":null}]}')
-    await vi.waitFor(() => expect(events.batches.length).toBe(1))
+    await until(() => expect(events.batches.length).toBe(1))
     const [batch] = events.batches
     expect(batch!.trades).toEqual([
       { symbol: 'AAPL', price: 1.5, timestamp: 1, volume: 0, conditions: undefined },
@@ -91,7 +95,7 @@ describe('a connection to the feed', () => {
     const { feed, events, registry } = await connected({ symbols: ['AAPL'] })
     feed.send({ type: 'ping' })
     feed.send(tradeFrame(1))
-    await vi.waitFor(() => expect(events.trades.length).toBe(1))
+    await until(() => expect(events.trades.length).toBe(1))
     expect(feed.received[0]!.length).toBe(1)
     expect(events.rejected).toEqual([])
     expect(await registry.metrics()).toContain('candlewick_producer_frames_total{type="ping"} 1')
@@ -102,7 +106,7 @@ describe('a connection to the feed', () => {
     const garbage = [Buffer.from([0x7b, 0xff, 0x00]), Buffer.from('<html>'), Buffer.from('{"type":"gossip"}')]
     for (const frame of garbage) feed.send(frame)
     feed.send(tradeFrame(1))
-    await vi.waitFor(() => expect(events.trades.length).toBe(1))
+    await until(() => expect(events.trades.length).toBe(1))
     expect(events.rejected.map(({ raw }) => raw)).toEqual(garbage)
     expect(events.rejected.map(({ reason }) => reason)).toEqual(['not-utf8', 'not-json', 'unknown-type'])
     expect(events.disconnections).toEqual([])
@@ -115,7 +119,7 @@ describe('a connection to the feed', () => {
     feed.send({ type: 'error', msg: 'Subscribing to too many symbols' })
     feed.send({ type: 'error', msg: 'Subscribing to too many symbols' })
     feed.send({ type: 'error', msg: `Internal error, token=${KEY}` })
-    await vi.waitFor(() => expect(logged.of('reports an error').length).toBe(3))
+    await until(() => expect(logged.of('reports an error').length).toBe(3))
     expect(logged.of('reports an error').map(({ fields }) => fields['symbols'])).toEqual([['S3'], ['S50', 'S51'], []])
     expect(logged.text()).not.toContain(KEY)
     const metrics = await registry.metrics()
@@ -130,7 +134,7 @@ describe('a lost connection', () => {
     const { feed, events, clock, registry, waiting } = await connected()
     clock.advance(2_000)
     feed.send(tradeFrame(1))
-    await vi.waitFor(() => expect(events.trades.length).toBe(1))
+    await until(() => expect(events.trades.length).toBe(1))
     const lastHeardAtMs = clock.nowMs()
     clock.advance(3_000)
     feed.latest.close(1001, 'going away')
@@ -139,7 +143,7 @@ describe('a lost connection', () => {
       { cause: 'disconnected', detail: 'closed with code 1001 (going away)', lastHeardAtMs },
     ])
     clock.advance(1_000)
-    await vi.waitFor(() => expect(feed.received[1]?.length).toBe(2))
+    await until(() => expect(feed.received[1]?.length).toBe(2))
     expect(events.connections).toBe(2)
     expect(await registry.metrics()).toContain('candlewick_producer_reconnects_total 1')
   })
@@ -151,7 +155,7 @@ describe('a lost connection', () => {
       expect(await waiting()).toBe(expected)
       clock.advance(expected)
       const connections = events.connections + 1
-      await vi.waitFor(() => expect(events.connections).toBe(connections))
+      await until(() => expect(events.connections).toBe(connections))
     }
     clock.advance(60_000)
     feed.latest.terminate()
@@ -164,15 +168,15 @@ describe('a lost connection', () => {
       clock.advance(60_000)
       feed.send({ type: 'ping' })
       feed.send(tradeFrame(1))
-      await vi.waitFor(() => expect(events.trades.length).toBe(minute + 1))
+      await until(() => expect(events.trades.length).toBe(minute + 1))
     }
     const lastHeardAtMs = clock.nowMs()
     clock.advance(149_999)
     expect(events.disconnections).toEqual([])
     clock.advance(1)
-    await vi.waitFor(() => expect(events.disconnections).toMatchObject([{ cause: 'silence', lastHeardAtMs }]))
+    await until(() => expect(events.disconnections).toMatchObject([{ cause: 'silence', lastHeardAtMs }]))
     clock.advance(await waiting())
-    await vi.waitFor(() => expect(events.connections).toBe(2))
+    await until(() => expect(events.connections).toBe(2))
   })
 
   it('is never replaced before it is closed: one socket ever', async () => {
@@ -183,7 +187,7 @@ describe('a lost connection', () => {
       else if (i % 3 === 1) feed.latest.close()
       else clock.advance(150_000)
       clock.advance(await waiting())
-      await vi.waitFor(() => expect(events.connections).toBe(i + 2))
+      await until(() => expect(events.connections).toBe(i + 2))
     }
     expect(feed.sockets.length).toBe(11)
     expect(feed.mostOpen).toBe(1)
@@ -195,7 +199,7 @@ describe('a handshake that is refused', () => {
     const { feed, url } = await startFeed()
     feed.answer = { status: 401 }
     const { events, clock, logged } = startSource(url)
-    await vi.waitFor(() => expect(events.fatal.length).toBe(1))
+    await until(() => expect(events.fatal.length).toBe(1))
     expect(events.fatal[0]!.message).toMatch(
       /^ws:\/\/127\.0\.0\.1:\d+\/ refused the key \(HTTP 401\): FINNHUB_API_KEY is wrong$/,
     )
@@ -209,13 +213,13 @@ describe('a handshake that is refused', () => {
     feed.answer = { status: 401 }
     feed.latest.terminate()
     clock.advance(await waiting())
-    await vi.waitFor(() => expect(feed.requests.length).toBe(2))
+    await until(() => expect(feed.requests.length).toBe(2))
     expect(await waiting()).toBe(300_000)
     expect(events.fatal).toEqual([])
     expect(logged.of('cannot connect')).toMatchObject([{ fields: { cause: 'the key was refused (HTTP 401)' } }])
     feed.answer = 'accept'
     clock.advance(300_000)
-    await vi.waitFor(() => expect(events.connections).toBe(2))
+    await until(() => expect(events.connections).toBe(2))
   })
 
   it('with 429 is tried again when Retry-After says so, not before', async () => {
@@ -227,7 +231,7 @@ describe('a handshake that is refused', () => {
     clock.advance(119_999)
     expect(feed.requests.length).toBe(1)
     clock.advance(1)
-    await vi.waitFor(() => expect(events.connections).toBe(1))
+    await until(() => expect(events.connections).toBe(1))
     expect(await registry.metrics()).toContain('candlewick_producer_handshakes_refused_total{status="429"} 1')
   })
 
@@ -239,10 +243,10 @@ describe('a handshake that is refused', () => {
       expect(await waiting()).toBe(expected)
       clock.advance(expected)
     }
-    await vi.waitFor(() => expect(feed.requests.length).toBe(3))
+    await until(() => expect(feed.requests.length).toBe(3))
     feed.answer = 'accept'
     clock.advance(await waiting())
-    await vi.waitFor(() => expect(events.connections).toBe(1))
+    await until(() => expect(events.connections).toBe(1))
     expect(events.disconnections).toEqual([])
     expect(feed.mostOpen).toBe(1)
   })
@@ -254,7 +258,7 @@ describe('a handshake that is refused', () => {
     const delayMs = await waiting()
     feed.answer = 'accept'
     clock.advance(delayMs)
-    await vi.waitFor(() => expect(events.connections).toBe(1))
+    await until(() => expect(events.connections).toBe(1))
     expect(feed.mostOpen).toBe(1)
   })
 
@@ -285,7 +289,7 @@ describe('a paused source', () => {
     )
     expect(events.trades.length).toBeLessThan(100)
     source.resume()
-    await vi.waitFor(() => expect(events.trades.length).toBe(sent), 10_000)
+    await until(() => expect(events.trades.length).toBe(sent))
     expect(events.trades.map(({ price }) => price)).toEqual(Array.from({ length: sent }, (_, i) => i + 1))
     expect(events.disconnections).toEqual([])
   })
@@ -296,10 +300,10 @@ describe('a paused source', () => {
     clock.advance(600_000)
     source.resume()
     feed.send(tradeFrame(1))
-    await vi.waitFor(() => expect(events.trades.length).toBe(1))
+    await until(() => expect(events.trades.length).toBe(1))
     expect(events.disconnections).toEqual([])
     clock.advance(150_000)
-    await vi.waitFor(() => expect(events.disconnections).toMatchObject([{ cause: 'silence' }]))
+    await until(() => expect(events.disconnections).toMatchObject([{ cause: 'silence' }]))
   })
 
   it('stays paused over a reconnect', async () => {
@@ -308,27 +312,27 @@ describe('a paused source', () => {
     const delayMs = await waiting()
     source.pause()
     clock.advance(delayMs)
-    await vi.waitFor(() => expect(feed.received[1]?.length).toBe(2))
+    await until(() => expect(feed.received[1]?.length).toBe(2))
     const pad = 'x'.repeat(200_000)
     for (let i = 0; i < 50; i++) feed.send({ ...tradeFrame(1), pad })
-    await vi.waitFor(() => expect(feed.latest.bufferedAmount).toBeGreaterThan(0))
+    await until(() => expect(feed.latest.bufferedAmount).toBeGreaterThan(0))
     expect(events.trades.length).toBe(0)
     source.resume()
-    await vi.waitFor(() => expect(events.trades.length).toBe(50))
+    await until(() => expect(events.trades.length).toBe(50))
   })
 
   it('that was cut off meanwhile counts the gap from the beginning of the pause', async () => {
     const { feed, source, events, clock } = await connected()
     clock.advance(5_000)
     feed.send(tradeFrame(1))
-    await vi.waitFor(() => expect(events.trades.length).toBe(1))
+    await until(() => expect(events.trades.length).toBe(1))
     const lastHeardAtMs = clock.nowMs()
     source.pause()
     feed.send(tradeFrame(2))
     feed.latest.close()
     clock.advance(30_000)
     source.resume()
-    await vi.waitFor(() => expect(events.disconnections).toMatchObject([{ lastHeardAtMs }]))
+    await until(() => expect(events.disconnections).toMatchObject([{ lastHeardAtMs }]))
     expect(events.trades.length).toBe(2)
   })
 })
@@ -345,7 +349,7 @@ describe('a stopped source', () => {
         const delayMs = await waiting()
         if (state === 'connecting') {
           clock.advance(delayMs)
-          await vi.waitFor(() => expect(feed.requests.length).toBe(2))
+          await until(() => expect(feed.requests.length).toBe(2))
         }
       }
       const { disconnections } = events
@@ -354,7 +358,7 @@ describe('a stopped source', () => {
       expect(clock.pendingMs).toEqual([])
       expect(disconnections.length).toBe(told)
       if (state !== 'waiting' && state !== 'connecting') {
-        await vi.waitFor(() => expect(feed.latest.readyState).toBe(feed.latest.CLOSED))
+        await until(() => expect(feed.latest.readyState).toBe(feed.latest.CLOSED))
       }
     },
   )
@@ -363,7 +367,7 @@ describe('a stopped source', () => {
     const { feed, source, clock } = await connected()
     feed.latest.pause()
     const stopped = source.stop()
-    await vi.waitFor(() => expect(clock.pendingMs).toContain(1_000))
+    await until(() => expect(clock.pendingMs).toContain(1_000))
     clock.advance(1_000)
     await stopped
   })

@@ -13,6 +13,10 @@ import { validateTrade } from '../validate.js'
 import { Endpoint } from './endpoint.js'
 import { FinnhubSource, type FinnhubOptions } from './source.js'
 
+/** These talk through real sockets and files: on a busy machine that takes its time. */
+vi.setConfig({ testTimeout: 60_000 })
+const until = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 10 })
+
 const open: (() => Promise<void>)[] = []
 
 afterEach(async () => {
@@ -44,7 +48,7 @@ describe('the adapter at the simulated exchange', () => {
   it('gets every trade of its symbols, each of them valid', async () => {
     const { exchange, url } = await startExchange(2_000)
     const { events } = startSource(url)
-    await vi.waitFor(() => expect(events.trades.length).toBe(2_000), 5_000)
+    await until(() => expect(events.trades.length).toBe(2_000))
     expect(exchange.status()).toMatchObject({ sent: 2_000, done: true })
     const context = { source: 'finnhub', receivedAtMs: Date.now() }
     expect(events.trades.map((trade) => validateTrade(trade, context)).filter(({ kind }) => kind !== 'valid')).toEqual(
@@ -58,7 +62,7 @@ describe('the adapter at the simulated exchange', () => {
   it('names an invalid symbol and goes on with the others', async () => {
     const { url } = await startExchange()
     const { events, logged } = startSource(url, { symbols: ['NOSUCH', 'AAPL'] })
-    await vi.waitFor(() => expect(events.trades.length).toBeGreaterThan(0))
+    await until(() => expect(events.trades.length).toBeGreaterThan(0))
     expect(logged.of('reports an error')).toMatchObject([
       { fields: { kind: 'invalid-symbol', symbols: ['NOSUCH'], feedSays: 'Invalid symbol NOSUCH' } },
     ])
@@ -72,13 +76,13 @@ describe('the adapter at the simulated exchange', () => {
       [{ kind: 'silence', seconds: 0.5 }, 'silence'],
       [{ kind: 'drop', seconds: 0.1 }, 'disconnected'],
     ] as const) {
-      await vi.waitFor(() => expect(events.trades.length).toBeGreaterThan(0))
+      await until(() => expect(events.trades.length).toBeGreaterThan(0))
       events.batches.length = events.disconnections.length = 0
       exchange.fault(fault)
-      await vi.waitFor(() => expect(events.disconnections[0]?.cause).toBe(cause), 3_000)
+      await until(() => expect(events.disconnections[0]?.cause).toBe(cause))
       events.batches.length = 0
     }
-    await vi.waitFor(() => expect(events.trades.length).toBeGreaterThan(0), 3_000)
+    await until(() => expect(events.trades.length).toBeGreaterThan(0))
     expect(exchange.status().clients.length).toBe(1)
     expect(events.disconnections.map(({ detail }) => detail).join()).not.toContain('one connection per key')
   })
@@ -86,16 +90,16 @@ describe('the adapter at the simulated exchange', () => {
   it('rejects garbage with the bytes that were sent', async () => {
     const { exchange, url } = await startExchange()
     const { events } = startSource(url)
-    await vi.waitFor(() => expect(events.trades.length).toBeGreaterThan(0))
+    await until(() => expect(events.trades.length).toBeGreaterThan(0))
     const frames = [Buffer.from('garbage'), Buffer.from([0xff, 0xfe])]
     exchange.fault({ kind: 'garbage', frames })
-    await vi.waitFor(() => expect(events.rejected.map(({ raw }) => raw)).toEqual(frames))
+    await until(() => expect(events.rejected.map(({ raw }) => raw)).toEqual(frames))
   })
 
   it('is told at once that its key is wrong', async () => {
     const { exchange, url } = await startExchange()
     exchange.fault({ kind: 'refuse', status: 401, seconds: 60 })
     const { events } = startSource(url)
-    await vi.waitFor(() => expect(events.fatal).toMatchObject([{ code: 'KEY_REFUSED' }]))
+    await until(() => expect(events.fatal).toMatchObject([{ code: 'KEY_REFUSED' }]))
   })
 })
