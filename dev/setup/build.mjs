@@ -29,7 +29,8 @@ export async function install(rootDir) {
   // npm that started us says where it is; else the one on the PATH
   const cli = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm']
   const { code, output } = await run(rootDir, [...cli, 'ci', '--no-audit', '--no-fund', '--loglevel=error'])
-  if (code !== 0) throw new Error(`npm ci failed (is the npm registry reachable?):\n${lastLines(output)}`)
+  // npm says what is wrong first, then how it is used
+  if (code !== 0) throw new Error(`npm ci failed (is the npm registry reachable?):\n${firstLines(output)}`)
 }
 
 /** Compiles what changed; about half a second when nothing did. */
@@ -78,4 +79,8 @@ function run(cwd, [command, ...args]) {
 
 function lastLines(output, count = 12) {
   return output.trim().split('\n').slice(-count).join('\n')
+}
+
+function firstLines(output, count = 12) {
+  return output.trim().split('\n').slice(0, count).join('\n')
 }

@@ -8,6 +8,8 @@ export function progress(line: string): void {
 
 /** Runs a command of the local stack: what the user can mend is told in one line, anything else with its stack. */
 export async function runCommand(run: () => Promise<number | void>): Promise<void> {
+  // Whoever read what we say may leave (a pipe, a closed terminal): that alone ends nothing.
+  process.stdout.on('error', () => undefined)
   try {
     process.exitCode = (await run()) ?? 0
   } catch (error) {

@@ -52,7 +52,14 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   })
 }
 
-const JAVA_OPTIONS = ['-XX:+ExitOnOutOfMemoryError', '-Dorg.slf4j.simpleLogger.showDateTime=true']
+/** These write thousands of lines at a start, a few for every partition. */
+const CHATTY = ['org.apache.kafka.storage.internals.log', 'kafka.log', 'org.apache.kafka.common.config']
+const JAVA_OPTIONS = [
+  '-XX:+ExitOnOutOfMemoryError',
+  '-Dorg.slf4j.simpleLogger.showDateTime=true',
+  '-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss,SSS',
+  ...CHATTY.map((name) => `-Dorg.slf4j.simpleLogger.log.${name}=warn`),
+]
 
 /** The cluster's id (16 bytes in base64url, as Kafka writes UUIDs), made at the first start and kept. */
 async function keptClusterId(dir: string): Promise<string> {
