@@ -28,6 +28,8 @@ export function mirrorMetrics(registry: Registry, names: readonly string[], fetc
       get: async () => (await read()).find((candidate) => candidate.name === name) ?? unknown(name),
       reset: () => undefined,
     }
+    // A sink that is started again takes the place of the one before it.
+    registry.removeSingleMetric(name)
     registry.registerMetric(metric as never)
   }
 }

@@ -12,8 +12,8 @@ export interface TimeRange {
 
 /** Partitions are by day: more of them than this are not searched for one question. */
 export const MAX_DAYS = 366
-/** Partitions are by month: 100 years of them. */
-export const MAX_MONTHS = 1_200
+/** Partitions are by month: the newest 60 years of a range are searched. */
+export const MAX_MONTHS = 720
 
 /** The question spans more day partitions than are searched for one answer. Ask for less at a time. */
 export class RangeTooWide extends Error {
@@ -51,7 +51,7 @@ export function dayBuckets(range: TimeRange): Buckets {
   )
 }
 
-/** The months a question touches, each as its first day; at most the newest 1,200 of them. */
+/** The months a question touches, each as its first day; at most the newest 720 of them. */
 export function monthBuckets(range: TimeRange): Buckets {
   const { fromMs, toMs } = clamp(range, () => -MAX_TIME_MS)
   const earliest = addMonths(monthOf(toMs), 1 - MAX_MONTHS)

@@ -177,6 +177,32 @@ test('the limit keeps the first rows from a beginning, and the last rows without
   expect(await reader.bars('AAPL', '1m', { toMs, limit: 0 })).toEqual([])
 })
 
+test('a symbol with little or no history is answered without walking through empty partitions one by one', async () => {
+  const old = Date.UTC(1999, 0, 4, 15)
+  await writeBar(bar({ start: old }))
+  await writeBar(bar())
+  await writeTrade(trade({ timestamp: FRIDAY - 300 * DAY_MS, price: 1 }), 0)
+  await writeTrade(trade({ price: 2 }), 1)
+  const hasty = new HistoryReader(target.config, { timeoutMs: 3_000 })
+  await hasty.connect()
+  const asked: string[] = []
+  const client = (hasty as unknown as { client: TestKeyspace['client'] }).client
+  const execute = client.execute.bind(client) as (query: string, ...rest: unknown[]) => unknown
+  client.execute = ((query: string, ...rest: unknown[]) => {
+    asked.push(query)
+    return execute(query, ...rest)
+  }) as typeof client.execute
+  try {
+    const newest = { toMs: FRIDAY + DAY_MS, limit: 500 }
+    expect((await hasty.bars('AAPL', '1m', newest)).map(({ start }) => start)).toEqual([old, FRIDAY])
+    expect((await hasty.trades('AAPL', newest)).map(({ price }) => price)).toEqual([1, 2])
+    expect(await hasty.bars('NEVER', '1m', newest)).toEqual([])
+    expect(asked.length).toBeLessThan(60)
+  } finally {
+    await hasty.close()
+  }
+})
+
 test('an answer longer than a page of the driver is whole', async () => {
   const rows = Array.from({ length: 6_000 }, (_, offset) =>
     tradeRow(trade({ timestamp: FRIDAY + offset }), { partition: 0, offset, brokerTimeMs: BROKER }),

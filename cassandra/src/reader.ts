@@ -1,7 +1,7 @@
 import { policies, type Client, type types } from 'cassandra-driver'
 import type { Average, Bar } from '@candlewick/schemas/types'
 import { unlessAborted } from './abort.js'
-import { averagesSlotOf } from './buckets.js'
+import { averagesSlotOf, dayOf } from './buckets.js'
 import { connectWhenUp, createClient, type Log } from './client.js'
 import { date, timestamp } from './encode.js'
 import { classifyWriteError, reasonOf } from './errors.js'
@@ -37,6 +37,20 @@ export interface HistoryReaderOptions {
 
 /** Partitions searched at a time for one question. */
 const PARALLEL_BUCKETS = 6
+/** Partitions that one query asks after: 366 days take three of them, 60 years of months six. */
+const BUCKETS_PER_LOOK = 122
+
+interface Question {
+  table: 'trades' | 'bars' | 'running_averages'
+  columns: string
+  /** Columns of the partition key with their values, apart from the bucket. */
+  key: Readonly<Record<string, string>>
+  bucket: 'day' | 'month'
+  time: 'ts' | 'start'
+  buckets: Buckets
+  limit: number
+}
+
 const SILENT: Log = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
 /**
@@ -78,14 +92,15 @@ export class HistoryReader {
    * @throws CassandraUnavailable
    */
   async bars(symbol: string, interval: Bar['interval'], range: TimeRange): Promise<Bar[]> {
-    const rows = await this.search(
-      `SELECT start, open, high, low, close, volume, notional, vwap, trades, closed, revision FROM ${this.config.keyspace}.bars
-       WHERE symbol = ? AND interval = ? AND month = ? AND start >= ? AND start <= ?`,
-      'start',
-      [symbol, interval],
-      monthBuckets(range),
-      range.limit,
-    )
+    const rows = await this.search({
+      table: 'bars',
+      columns: 'start, open, high, low, close, volume, notional, vwap, trades, closed, revision',
+      key: { symbol, interval },
+      bucket: 'month',
+      time: 'start',
+      buckets: monthBuckets(range),
+      limit: range.limit,
+    })
     return rows.map((row) => ({
       symbol,
       interval,
@@ -108,14 +123,15 @@ export class HistoryReader {
    * @throws CassandraUnavailable, RangeTooWide
    */
   async trades(symbol: string, range: TimeRange): Promise<StoredTrade[]> {
-    const rows = await this.search(
-      `SELECT ts, seq, price, volume, conditions FROM ${this.config.keyspace}.trades
-       WHERE symbol = ? AND day = ? AND ts >= ? AND ts <= ?`,
-      'ts',
-      [symbol],
-      dayBuckets(range),
-      range.limit,
-    )
+    const rows = await this.search({
+      table: 'trades',
+      columns: 'ts, seq, price, volume, conditions',
+      key: { symbol },
+      bucket: 'day',
+      time: 'ts',
+      buckets: dayBuckets(range),
+      limit: range.limit,
+    })
     return rows.map((row) => {
       const conditions = row.get('conditions') as string | null
       return {
@@ -135,15 +151,16 @@ export class HistoryReader {
    */
   async averages(symbol: string, range: TimeRange): Promise<Average[]> {
     const bySlot = range.fromMs === undefined ? range : { ...range, fromMs: averagesSlotOf(range.fromMs) }
-    const rows = await this.search(
-      `SELECT count, volume, notional, mean, vwap, average_price_multiply_volume, min, max, first, first_time, last,
-         last_time, as_of FROM ${this.config.keyspace}.running_averages
-       WHERE symbol = ? AND day = ? AND ts >= ? AND ts <= ?`,
-      'ts',
-      [symbol],
-      dayBuckets(bySlot),
-      range.limit,
-    )
+    const rows = await this.search({
+      table: 'running_averages',
+      columns: `count, volume, notional, mean, vwap, average_price_multiply_volume, min, max, first, first_time, last,
+        last_time, as_of`,
+      key: { symbol },
+      bucket: 'day',
+      time: 'ts',
+      buckets: dayBuckets(bySlot),
+      limit: range.limit,
+    })
     return rows.map((row) => ({
       symbol,
       count: whole(row, 'count'),
@@ -187,29 +204,55 @@ export class HistoryReader {
     this.client = undefined
   }
 
-  /** Asks bucket by bucket, a few at a time, until the limit is reached; the rows come back ascending. */
-  private async search(
-    select: string,
-    timeColumn: string,
-    key: readonly string[],
-    buckets: Buckets,
-    limit: number,
-  ): Promise<types.Row[]> {
+  /** The rows of a question, ascending. */
+  private async search(question: Question): Promise<types.Row[]> {
+    const { newestFirst, days } = question.buckets
     const deadline = AbortSignal.any([AbortSignal.timeout(this.timeoutMs), this.closing.signal])
-    const order = buckets.newestFirst ? ` ORDER BY ${timeColumn} DESC` : ''
     const rows: types.Row[] = []
-    for (let next = 0; next < buckets.days.length && rows.length < limit; next += PARALLEL_BUCKETS) {
-      const days = buckets.days.slice(next, next + PARALLEL_BUCKETS)
+    // 1. Nearly always the first few partitions hold the whole answer.
+    await this.collect(question, days.slice(0, PARALLEL_BUCKETS), rows, deadline)
+    // 2. Else many of the others may be empty (a new symbol, a long look back): first find out which are not.
+    for (let next = PARALLEL_BUCKETS; next < days.length && rows.length < question.limit; next += BUCKETS_PER_LOOK) {
+      const there = await this.nonEmpty(question, days.slice(next, next + BUCKETS_PER_LOOK), deadline)
+      await this.collect(question, there, rows, deadline)
+    }
+    return newestFirst ? rows.reverse() : rows
+  }
+
+  /** Adds the rows of these partitions in their order until the limit is reached; a few are asked at a time. */
+  private async collect(
+    { table, columns, key, bucket, time: at, buckets, limit }: Question,
+    days: readonly number[],
+    rows: types.Row[],
+    deadline: AbortSignal,
+  ): Promise<void> {
+    const select = `SELECT ${columns} FROM ${this.config.keyspace}.${table} WHERE ${equal(key)} AND ${bucket} = ?
+      AND ${at} >= ? AND ${at} <= ? ${buckets.newestFirst ? `ORDER BY ${at} DESC` : ''} LIMIT ?`
+    for (let next = 0; next < days.length && rows.length < limit; next += PARALLEL_BUCKETS) {
       const missing = limit - rows.length
       const answers = await Promise.all(
-        days.map((day) => {
-          const bounds = [date('day', day), timestamp('from', buckets.fromMs), timestamp('to', buckets.toMs)]
-          return this.select(`${select}${order} LIMIT ?`, [...key, ...bounds, missing], deadline)
+        days.slice(next, next + PARALLEL_BUCKETS).map((day) => {
+          const bounds = [date(bucket, day), timestamp(at, buckets.fromMs), timestamp(at, buckets.toMs)]
+          return this.select(select, [...Object.values(key), ...bounds, missing], deadline)
         }),
       )
       for (const answer of answers) rows.push(...answer.slice(0, limit - rows.length))
     }
-    return buckets.newestFirst ? rows.reverse() : rows
+  }
+
+  /** Those of the partitions that have rows at all, in the order given. */
+  private async nonEmpty(
+    { table, key, bucket }: Question,
+    days: readonly number[],
+    deadline: AbortSignal,
+  ): Promise<number[]> {
+    const rows = await this.select(
+      `SELECT ${bucket} FROM ${this.config.keyspace}.${table} WHERE ${equal(key)} AND ${bucket} IN ? PER PARTITION LIMIT 1`,
+      [...Object.values(key), days.map((day) => date(bucket, day))],
+      deadline,
+    )
+    const there = new Set(rows.map((row) => dayOfDate(row.get(bucket) as types.LocalDate)))
+    return days.filter((day) => there.has(day))
   }
 
   private async select(query: string, values: unknown[], deadline: AbortSignal): Promise<types.Row[]> {
@@ -224,6 +267,16 @@ export class HistoryReader {
       throw new CassandraUnavailable(reasonOf(error), { cause: error })
     }
   }
+}
+
+function dayOfDate({ year, month, day }: types.LocalDate): number {
+  return dayOf(new Date(0).setUTCFullYear(year, month - 1, day))
+}
+
+function equal(key: Readonly<Record<string, string>>): string {
+  return Object.keys(key)
+    .map((column) => `${column} = ?`)
+    .join(' AND ')
 }
 
 /** All pages of an answer; its size is bounded by the query's LIMIT. */

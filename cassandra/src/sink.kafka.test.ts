@@ -18,6 +18,8 @@ import { proxyTo, type Proxy } from './testing/proxy.js'
 import { average, bar, FRIDAY, trade } from './testing/samples.js'
 
 const PARTITIONS = 3
+/** The machine may be busy with other tests. */
+const eventually = <T>(ask: () => T) => expect.poll(ask, { timeout: 30_000, interval: 100 })
 const log = recordingLog()
 let target: TestKeyspace
 let reader: HistoryReader
@@ -83,9 +85,9 @@ function put(topic: string, symbol: string, value: Buffer): void {
     throw new Error('the test sends too much at once')
 }
 
-/** `count` trades of five symbols, one a second; and for each an average and a minute that grows. */
-async function sendDay(count: number): Promise<void> {
-  for (let index = 0; index < count; index += 1) {
+/** Trades of five symbols, one a second; and for each an average and a minute that grows. */
+async function sendDay(count: number, first = 0): Promise<void> {
+  for (let index = first; index < count; index += 1) {
     const symbol = `S${index % 5}`
     const timestamp = FRIDAY + index * 1_000
     const start = Math.floor(timestamp / 60_000) * 60_000
@@ -129,7 +131,7 @@ async function seen(symbol: number) {
 
 async function expectAllRows(count: number): Promise<void> {
   for (const symbol of [0, 1, 2, 3, 4]) {
-    await expect.poll(() => seen(symbol), { timeout: 30_000, interval: 100 }).toEqual(expected(symbol, count))
+    await eventually(() => seen(symbol)).toEqual(expected(symbol, count))
   }
 }
 
@@ -146,17 +148,15 @@ test('what is on the topics is in the tables, and the group has committed all of
   const ends = await Promise.all(
     topics.map((topic) => admin.listOffsets(topic, partitions, 'latest', 'read_committed')),
   )
-  await expect
-    .poll(async () => {
-      const wanted = new Map(topics.map((topic) => [topic, partitions]))
-      const committed = await admin.committedOffsets(config.groupId, wanted, { requireStable: true })
-      return topics.map((topic) =>
-        committed.filter((offset) => offset.topic === topic).reduce((sum, { offset }) => sum + Math.max(offset, 0), 0),
-      )
-    })
-    .toEqual(ends.map((end) => [...end.values()].reduce((sum, offset) => sum + offset, 0)))
+  await eventually(async () => {
+    const wanted = new Map(topics.map((topic) => [topic, partitions]))
+    const committed = await admin.committedOffsets(config.groupId, wanted, { requireStable: true })
+    return topics.map((topic) =>
+      committed.filter((offset) => offset.topic === topic).reduce((sum, { offset }) => sum + Math.max(offset, 0), 0),
+    )
+  }).toEqual(ends.map((end) => [...end.values()].reduce((sum, offset) => sum + offset, 0)))
   expect(sink.health).toEqual({ kind: 'writing' })
-  await expect.poll(() => registry.metrics()).toMatch(/candlewick_sink_lag_records\{topic="trades"\} 0/)
+  await eventually(() => registry.metrics()).toMatch(/candlewick_sink_lag_records\{topic="trades"\} 0/)
   expect(await registry.metrics()).toMatch(/candlewick_sink_rows_total\{table="trades"\} 500/)
 })
 
@@ -165,7 +165,7 @@ test('seq is where the trade lies on the topic', async () => {
   put(names().trades, 'AAPL', tradeCodec.encode(trade()))
   await producer.flush()
   start()
-  await expect.poll(async () => (await reader.trades('AAPL', everything)).length).toBe(2)
+  await eventually(async () => (await reader.trades('AAPL', everything)).length).toBe(2)
   const ends = await admin.listOffsets(names().trades, [0, 1, 2], 'latest', 'read_committed')
   const partition = [...ends].find(([, end]) => end === 2)?.[0]
   expect((await reader.trades('AAPL', everything)).map(({ seq }) => seq)).toEqual([
@@ -205,11 +205,11 @@ test.each(['cut', 'freeze'] as const)('a connection that breaks (%s) under load 
   await sendDay(100)
   await expectAllRows(100)
   proxy[way]()
-  await sendDay(1_000)
-  await expect.poll(() => sink.health.kind, { timeout: 40_000 }).toBe('waiting')
+  await sendDay(1_000, 100)
+  await eventually(() => sink.health.kind).toBe('waiting')
   proxy.restore()
   await expectAllRows(1_000)
-  await expect.poll(() => sink.health.kind).toBe('writing')
+  await eventually(() => sink.health.kind).toBe('writing')
 })
 
 test('a sink that starts before Cassandra waits for it, closable at any time', async () => {
@@ -220,7 +220,7 @@ test('a sink that starts before Cassandra waits for it, closable at any time', a
   await sendDay(50)
   const closed = start({ cassandra })
   const { sink } = start({ cassandra, groupId: `${config.groupId}-2` })
-  await expect.poll(() => log.lines).toContain('Cassandra cannot be reached: waiting for it')
+  await eventually(() => log.lines).toContain('Cassandra cannot be reached: waiting for it')
   expect(sink.health).toEqual({ kind: 'starting' })
   await closed.sink.close()
   await closed.ended
@@ -236,8 +236,8 @@ test('a replay of everything gives the same rows', async () => {
   await expectAllRows(300)
   const before = await Promise.all(['S0', 'S3'].map(rowsOf))
   const { registry } = start({ groupId: `${config.groupId}-replay` })
-  await expect.poll(() => registry.metrics(), { timeout: 20_000 }).toMatch(/rows_total\{table="trades"\} 300/)
-  await expect.poll(() => registry.metrics()).toMatch(/rows_total\{table="latest"\} \d+/)
+  await eventually(() => registry.metrics()).toMatch(/rows_total\{table="trades"\} 300/)
+  await eventually(() => registry.metrics()).toMatch(/rows_total\{table="latest"\} \d+/)
   expect(await Promise.all(['S0', 'S3'].map(rowsOf))).toEqual(before)
   await sinks.at(-1)!.close()
   await admin.deleteGroup(`${config.groupId}-replay`)
@@ -252,7 +252,7 @@ test('what no table can hold goes to the dead-letter topic as it came, and the r
   put(names().trades, 'AAPL', tradeCodec.encode(trade({ price: 2 })))
   await producer.flush()
   const { registry } = start()
-  await expect.poll(async () => (await reader.trades('AAPL', everything)).map(({ price }) => price)).toEqual([1, 2])
+  await eventually(async () => (await reader.trades('AAPL', everything)).map(({ price }) => price)).toEqual([1, 2])
 
   const letters: { key: string; value: Buffer; about: unknown }[] = []
   const dead = new TopicReader(kafka, {
@@ -277,12 +277,10 @@ test('what no table can hold goes to the dead-letter topic as it came, and the r
   })
   await dead.start()
   try {
-    await expect
-      .poll(() => letters)
-      .toEqual([
-        { key: 'AAPL', value: garbage, about: { code: 'NOT_AVRO', topic: names().trades, offset: 1 } },
-        { key: 'AAPL', value: tooFar, about: { code: 'VALUE_OUT_OF_RANGE', topic: names().trades, offset: 2 } },
-      ])
+    await eventually(() => letters).toEqual([
+      { key: 'AAPL', value: garbage, about: { code: 'NOT_AVRO', topic: names().trades, offset: 1 } },
+      { key: 'AAPL', value: tooFar, about: { code: 'VALUE_OUT_OF_RANGE', topic: names().trades, offset: 2 } },
+    ])
   } finally {
     await dead.close()
   }

@@ -39,7 +39,8 @@ export interface SinkOptions {
 const MAX_IN_FLIGHT = 48
 /** Partitions of the topics worked on at a time; each holds one chunk (up to 1 MB) and its rows (about 20 MB). */
 const MAX_CONCURRENT_PARTITIONS = 4
-const WRITE_TIMEOUT_MS = 10_000
+/** Cassandra itself gives a write up after 2 s by default and says so; longer means that it hangs. */
+const WRITE_TIMEOUT_MS = 4_000
 const CLOSE_GRACE_MS = 3_000
 
 /**

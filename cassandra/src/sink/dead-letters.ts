@@ -21,11 +21,10 @@ export class DeadLetters {
     private readonly log: Log,
   ) {}
 
-  /** Resolves when the broker has them all, however long it is away. */
+  /** Resolves when the broker has them all, however long it is away. A chunk that is handled again puts them again. */
   async put(topic: string, partition: number, records: readonly RejectedRecord[]): Promise<void> {
     if (records.length === 0) return
-    this.producer ??= this.start()
-    const producer = await this.producer
+    const producer = await this.started()
     for (const { source, error } of records) {
       const timeMs = Date.now()
       const record = { topic, partition, offset: source.offset }
@@ -48,7 +47,18 @@ export class DeadLetters {
     await producer?.close()
   }
 
+  /** A start that failed is not the last. */
+  private started(): Promise<IdempotentProducer> {
+    this.producer ??= this.start().catch((error: unknown) => {
+      this.producer = undefined
+      throw error
+    })
+    return this.producer
+  }
+
+  /** @throws KafkaError, e.g. while the dead-letter topic does not exist: then the chunk is handled again later */
   private async start(): Promise<IdempotentProducer> {
+    await this.client.watchTopics([this.topic])
     const producer = new IdempotentProducer(this.client, {
       maxBufferedBytes: MAX_BUFFERED_BYTES,
       onRejected: (records, error) => {
