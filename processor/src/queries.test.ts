@@ -64,6 +64,11 @@ describe('symbol', () => {
     expect(await market.ask('symbol', 'AAPL')).toMatchObject({ minute: { closed: true }, day: { closed: true } })
   })
 
+  test('keeps its newest minute when a late trade enters an older one', async () => {
+    const market = await marketOf(tradeAt(60), tradeAt(0))
+    expect(await market.ask('symbol', 'AAPL')).toMatchObject({ minute: { start: OPENING_MS + 60_000 } })
+  })
+
   test('that had price updates alone has a last price and no bars', async () => {
     const market = await marketOf(tradeAt(0, { volume: 0 }))
     expect(await market.ask('symbol', 'AAPL')).toMatchObject({ last: 100, minute: null, day: null })

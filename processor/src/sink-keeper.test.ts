@@ -67,3 +67,17 @@ test('closing while one waits to be started again starts none', async () => {
   vi.advanceTimersByTime(600_000)
   expect(started).toHaveLength(1)
 })
+
+test('one that cannot even be started is tried again, and nothing is thrown', () => {
+  let tries = 0
+  keepSinkRunning({
+    start: () => {
+      if (++tries < 3) throw new Error('no such file')
+      return start()
+    },
+    log,
+  })
+  vi.advanceTimersByTime(3_000)
+  expect(tries).toBe(3)
+  expect(started).toHaveLength(1)
+})

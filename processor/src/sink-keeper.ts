@@ -22,28 +22,33 @@ const WELL_AFTER_MS = 300_000
 export function keepSinkRunning({ start, log }: SinkKeeperOptions): { close(): Promise<void> } {
   let delayMs = FIRST_DELAY_MS
   let timer: NodeJS.Timeout | undefined
-  let sink = startOne()
+  let sink: Sink | undefined
   let closed: Promise<void> | undefined
 
-  function startOne(): Sink {
+  function startOne(): void {
     const startedAtMs = performance.now()
-    const started = start()
-    started.onExit((error) => {
+    const onExit = (error: unknown) => {
+      sink = undefined
       if (closed !== undefined) return
       if (performance.now() - startedAtMs >= WELL_AFTER_MS) delayMs = FIRST_DELAY_MS
       log.warn({ err: error, delayMs }, 'the sink ended and is started again')
-      timer = setTimeout(() => {
-        sink = startOne()
-      }, delayMs)
+      timer = setTimeout(startOne, delayMs)
       delayMs = Math.min(2 * delayMs, LONGEST_DELAY_MS)
-    })
-    return started
+    }
+    try {
+      sink = start()
+      sink.onExit(onExit)
+    } catch (error) {
+      onExit(error)
+    }
   }
 
   async function close(): Promise<void> {
     clearTimeout(timer)
-    await sink.close()
+    await sink?.close()
   }
+
+  startOne()
 
   return { close: () => (closed ??= close()) }
 }
