@@ -346,8 +346,9 @@ export class KafkaClient {
   }
 
   #lost(failure: KafkaError): void {
+    // A failure that names no broker means that none answers: news only if none was reported yet.
     const broker = failure.concerns.broker ?? 'all'
-    if (this.#lostBrokers.has(broker)) return
+    if (this.#lostBrokers.has(broker) || (broker === 'all' && this.#lostBrokers.size > 0)) return
     this.#lostBrokers.set(broker, performance.now())
     this.log.warn({ broker, error: failure.message }, 'Kafka broker lost')
   }

@@ -65,13 +65,14 @@ function mendTimeoutCheck(queue: RequestQueue): void {
 }
 
 /**
- * Four faults of a connection that breaks and is opened again:
+ * Faults of a connection that breaks and is opened again:
  * - connect() has no lock: two first requests at once opened two sockets for one connection object, and the one that lost
  *   stayed open without an owner. Now the second waits for the first's.
  * - the beginning of an answer that was cut off stayed in the buffer, so the next connection's bytes were read behind it, as
  *   garbage. Now each connection starts with an empty buffer.
- * - disconnect() ends the socket but goes on listening to it: a late answer or end of the old socket hit the new one. Now the
- *   old socket is destroyed.
+ * - disconnect() ends the socket but goes on listening to it: a late answer or end of the old socket hit the new one. And it
+ *   keeps it, and adds a listener to it at every further disconnect(), of which a long outage brings many. Now the old socket
+ *   is destroyed and forgotten.
  * - disconnect() waits before it takes the socket, so a connect() in between lost its new socket. Now connect() waits.
  */
 function mendReconnect(connection: KafkaJsConnection): void {
@@ -99,6 +100,7 @@ function mendReconnect(connection: KafkaJsConnection): void {
     const { socket } = this
     const attempt = disconnect.call(this).finally(() => {
       socket?.destroy()
+      if (this.socket === socket) delete this.socket
       if (closing.get(this) === attempt) closing.delete(this)
     })
     closing.set(this, attempt)

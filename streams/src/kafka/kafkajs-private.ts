@@ -4,6 +4,7 @@
  * its shape is checked when the first client is made: a changed KafkaJS fails with a sentence, not with a TypeError later.
  */
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 import { Kafka } from 'kafkajs'
 
 const require = createRequire(import.meta.url)
@@ -17,7 +18,7 @@ export interface KafkaJsConnection {
   readonly host: string
   readonly port: number
   readonly broker: string
-  readonly socket?: { destroy(): void }
+  socket?: Socket
   /** The answer that is being received: what came, and how much must have come before it can be read. */
   chunks: Buffer[]
   bytesBuffered: number

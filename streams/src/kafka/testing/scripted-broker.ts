@@ -6,9 +6,10 @@ import { WireWriter } from '../wire/writer.js'
 
 const API_VERSIONS = 18
 const METADATA = 3
-export const INIT_PRODUCER_ID = 22
+const FETCH = 1
+const INIT_PRODUCER_ID = 22
 
-/** How to answer InitProducerId, the request these tests ask with: a whole answer, its first bytes and the end, or nothing. */
+/** How to answer InitProducerId (and whatever else comes), the request these tests ask with: a whole answer, its first bytes and the end, or nothing. */
 export type Manner = 'answer' | 'cut' | 'silence'
 
 /**
@@ -22,8 +23,8 @@ export class ScriptedBroker {
   asked = 0
   readonly #server = createServer((socket) => this.#serve(socket))
 
-  async start(): Promise<string> {
-    this.#server.listen(0, '127.0.0.1')
+  async start(port = 0): Promise<string> {
+    this.#server.listen(port, '127.0.0.1')
     await once(this.#server, 'listening')
     return `127.0.0.1:${this.#port}`
   }
@@ -60,7 +61,7 @@ export class ScriptedBroker {
     const correlationId = request.int32()
     const body = new WireWriter()
     body.int32(0).int32(correlationId)
-    const manner = apiKey === INIT_PRODUCER_ID ? this.manner() : 'answer'
+    const manner = apiKey === API_VERSIONS || apiKey === METADATA ? 'answer' : this.manner()
     if (apiKey === API_VERSIONS) this.#apiVersions(body)
     else if (apiKey === METADATA) this.#metadata(body)
     else body.tags().int32(0).int16(0).bigInt64(BigInt(this.asked++)).int16(0).tags()
@@ -74,6 +75,7 @@ export class ScriptedBroker {
     const versions: [number, number, number][] = [
       [API_VERSIONS, 0, 2],
       [METADATA, 0, 12],
+      [FETCH, 0, 4],
       [INIT_PRODUCER_ID, 0, 4],
     ]
     body.int16(0)
