@@ -1,11 +1,11 @@
 import { policies, type Client, type types } from 'cassandra-driver'
 import type { Average, Bar } from '@candlewick/schemas/types'
 import { unlessAborted } from './abort.js'
-import { averagesSlotOf, dayOf } from './buckets.js'
+import { searchBuckets, type Question } from './bucket-search.js'
+import { averagesSlotOf } from './buckets.js'
 import { connectWhenUp, createClient, type Log } from './client.js'
-import { date, timestamp } from './encode.js'
 import { classifyWriteError, reasonOf } from './errors.js'
-import { dayBuckets, monthBuckets, type Buckets, type TimeRange } from './range.js'
+import { dayBuckets, monthBuckets, type TimeRange } from './range.js'
 import type { CassandraConfig } from './settings.js'
 
 export { RangeTooWide, type TimeRange } from './range.js'
@@ -33,22 +33,6 @@ export interface HistoryReaderOptions {
   log?: Log
   /** Within this time every question is answered or rejected. */
   timeoutMs?: number
-}
-
-/** Partitions searched at a time for one question. */
-const PARALLEL_BUCKETS = 6
-/** Partitions that one query asks after: 366 days take three of them, 60 years of months six. */
-const BUCKETS_PER_LOOK = 122
-
-interface Question {
-  table: 'trades' | 'bars' | 'running_averages'
-  columns: string
-  /** Columns of the partition key with their values, apart from the bucket. */
-  key: Readonly<Record<string, string>>
-  bucket: 'day' | 'month'
-  time: 'ts' | 'start'
-  buckets: Buckets
-  limit: number
 }
 
 const SILENT: Log = { info: () => undefined, warn: () => undefined, error: () => undefined }
@@ -204,58 +188,13 @@ export class HistoryReader {
     this.client = undefined
   }
 
-  /** The rows of a question, ascending. */
-  private async search(question: Question): Promise<types.Row[]> {
-    const { newestFirst, days } = question.buckets
+  /** The rows of a question, ascending, within the time a question has. */
+  private search(question: Question): Promise<types.Row[]> {
     const deadline = AbortSignal.any([AbortSignal.timeout(this.timeoutMs), this.closing.signal])
-    const rows: types.Row[] = []
-    // 1. Nearly always the first few partitions hold the whole answer.
-    await this.collect(question, days.slice(0, PARALLEL_BUCKETS), rows, deadline)
-    // 2. Else many of the others may be empty (a new symbol, a long look back): first find out which are not.
-    for (let next = PARALLEL_BUCKETS; next < days.length && rows.length < question.limit; next += BUCKETS_PER_LOOK) {
-      const there = await this.nonEmpty(question, days.slice(next, next + BUCKETS_PER_LOOK), deadline)
-      await this.collect(question, there, rows, deadline)
-    }
-    return newestFirst ? rows.reverse() : rows
+    return searchBuckets((query, values) => this.select(query, values, deadline), this.config.keyspace, question)
   }
 
-  /** Adds the rows of these partitions in their order until the limit is reached; a few are asked at a time. */
-  private async collect(
-    { table, columns, key, bucket, time: at, buckets, limit }: Question,
-    days: readonly number[],
-    rows: types.Row[],
-    deadline: AbortSignal,
-  ): Promise<void> {
-    const select = `SELECT ${columns} FROM ${this.config.keyspace}.${table} WHERE ${equal(key)} AND ${bucket} = ?
-      AND ${at} >= ? AND ${at} <= ? ${buckets.newestFirst ? `ORDER BY ${at} DESC` : ''} LIMIT ?`
-    for (let next = 0; next < days.length && rows.length < limit; next += PARALLEL_BUCKETS) {
-      const missing = limit - rows.length
-      const answers = await Promise.all(
-        days.slice(next, next + PARALLEL_BUCKETS).map((day) => {
-          const bounds = [date(bucket, day), timestamp(at, buckets.fromMs), timestamp(at, buckets.toMs)]
-          return this.select(select, [...Object.values(key), ...bounds, missing], deadline)
-        }),
-      )
-      for (const answer of answers) rows.push(...answer.slice(0, limit - rows.length))
-    }
-  }
-
-  /** Those of the partitions that have rows at all, in the order given. */
-  private async nonEmpty(
-    { table, key, bucket }: Question,
-    days: readonly number[],
-    deadline: AbortSignal,
-  ): Promise<number[]> {
-    const rows = await this.select(
-      `SELECT ${bucket} FROM ${this.config.keyspace}.${table} WHERE ${equal(key)} AND ${bucket} IN ? PER PARTITION LIMIT 1`,
-      [...Object.values(key), days.map((day) => date(bucket, day))],
-      deadline,
-    )
-    const there = new Set(rows.map((row) => dayOfDate(row.get(bucket) as types.LocalDate)))
-    return days.filter((day) => there.has(day))
-  }
-
-  private async select(query: string, values: unknown[], deadline: AbortSignal): Promise<types.Row[]> {
+  private async select(query: string, values: readonly unknown[], deadline: AbortSignal): Promise<types.Row[]> {
     const client = this.client
     if (client === undefined) throw new CassandraUnavailable('not connected yet')
     try {
@@ -269,19 +208,14 @@ export class HistoryReader {
   }
 }
 
-function dayOfDate({ year, month, day }: types.LocalDate): number {
-  return dayOf(new Date(0).setUTCFullYear(year, month - 1, day))
-}
-
-function equal(key: Readonly<Record<string, string>>): string {
-  return Object.keys(key)
-    .map((column) => `${column} = ?`)
-    .join(' AND ')
-}
-
 /** All pages of an answer; its size is bounded by the query's LIMIT. */
-async function allRows(client: Client, query: string, values: unknown[], keyspace: string): Promise<types.Row[]> {
-  const result = await client.execute(query, values, { keyspace, fetchSize: 5_000 })
+async function allRows(
+  client: Client,
+  query: string,
+  values: readonly unknown[],
+  keyspace: string,
+): Promise<types.Row[]> {
+  const result = await client.execute(query, [...values], { keyspace, fetchSize: 5_000 })
   const rows: types.Row[] = []
   for await (const row of result) rows.push(row)
   return rows
