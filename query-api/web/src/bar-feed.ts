@@ -1,4 +1,4 @@
-import { followMinute, MAX_BARS, mergeBars } from './chart-data.js'
+import { followMinute, INTERVAL_MS, MAX_BARS, mergeBars } from './chart-data.js'
 import type { Bar, Interval } from './protocol.js'
 import { type Answer, getBars, poll, retryDelayMs } from './rest.js'
 
@@ -7,10 +7,23 @@ import { type Answer, getBars, poll, retryDelayMs } from './rest.js'
  * every few seconds with the newest minute laid over them in between.
  */
 
-const HISTORY: Readonly<Record<Interval, number>> = { '1m': 1500, '5m': 500, '15m': 500, '1h': 500, '1d': 400 }
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+/** How far back the first question reaches: the whole day of the last trade at least. Scrolling there brings more. */
+const LOOK_BACK_MS: Readonly<Record<Interval, number>> = {
+  '1m': 26 * HOUR,
+  '5m': 3 * DAY,
+  '15m': 7 * DAY,
+  '1h': 30 * DAY,
+  '1d': 400 * DAY,
+}
 /** How often the API is asked for the newest bars. Minutes come by the feed; asking mends what a closed connection missed. */
 const EVERY_MS: Readonly<Record<Interval, number>> = { '1m': 15_000, '5m': 2000, '15m': 2000, '1h': 2000, '1d': 3000 }
-const NEWEST = 5
+/** Bars asked for at a time, and from which of the newest ones on: corrections of those before come by the feed. */
+const PAGE = 1000
+const ASK_AGAIN_FOR = 3
+/** After a failure to get older bars it is not tried again for so long, however much is scrolled. */
+const OLDER_REST_MS = 10_000
 
 export interface BarFeedListener {
   /** The bars changed from this index on. */
@@ -24,16 +37,19 @@ export class BarFeed {
   readonly interval: Interval
   readonly #listener: BarFeedListener
   readonly #closing = new AbortController()
+  /** Nothing before it has been asked for; undefined until the first answer. */
+  #askedFromMs: number | undefined
+  readonly #lastTradeMs: number | null
   #bars: readonly Bar[] = []
   #minute: Bar | undefined
   #failures = 0
-  #loaded = false
-  #exhausted = false
-  #loadingOlder = false
+  #olderAgainAtMs = 0
 
-  constructor(symbol: string, interval: Interval, listener: BarFeedListener) {
+  /** @param lastTradeMs where the newest bars are to be expected; null when nobody knows yet */
+  constructor(symbol: string, interval: Interval, lastTradeMs: number | null, listener: BarFeedListener) {
     this.symbol = symbol
     this.interval = interval
+    this.#lastTradeMs = lastTradeMs
     this.#listener = listener
   }
 
@@ -46,13 +62,13 @@ export class BarFeed {
     this.#closing.abort()
   }
 
-  /** Whether the oldest bar held is the oldest there is. */
-  get exhausted(): boolean {
-    return this.#exhausted
-  }
-
   get bars(): readonly Bar[] {
     return this.#bars
+  }
+
+  /** Whether all bars since that time are there. */
+  reachesBackTo(timeMs: number): boolean {
+    return this.#askedFromMs !== undefined && this.#askedFromMs <= timeMs && this.#bars.length < MAX_BARS
   }
 
   /** Bars of the feed; those of other symbols and intervals are passed over. */
@@ -67,42 +83,57 @@ export class BarFeed {
     this.#follow()
   }
 
-  /** Reads everything again: after a new connection or missed frames nobody knows which bars were lost. */
-  reload(): void {
-    this.#loaded = false
-    void this.#ask()
+  /** Asks for the newest bars at once: after a new connection nobody knows which were missed. */
+  catchUp(): void {
+    if (this.#askedFromMs !== undefined) void this.#ask()
   }
 
   /** Fetches bars before the oldest one, once at a time, until there are none. */
   async older(): Promise<void> {
-    const oldest = this.#bars[0]
-    if (oldest === undefined || !this.#loaded || this.#exhausted || this.#loadingOlder) return
-    if (this.#bars.length >= MAX_BARS) return
-    this.#loadingOlder = true
-    const range = { limit: 500, toMs: oldest.start - 1 }
+    const askedFromMs = this.#askedFromMs
+    if (askedFromMs === undefined || askedFromMs === -Infinity || this.#bars.length >= MAX_BARS) return
+    if (Date.now() < this.#olderAgainAtMs) return
+    this.#olderAgainAtMs = Infinity
+    const range = { limit: PAGE / 2, toMs: askedFromMs - 1 }
     const answer = await getBars(this.symbol, this.interval, range, this.#closing.signal)
-    this.#loadingOlder = false
+    this.#olderAgainAtMs = Date.now() + OLDER_REST_MS
     if (this.#closing.signal.aborted || answer.kind !== 'ok') return
-    if (answer.value.bars.length === 0) this.#exhausted = true
-    this.#merge(answer.value.bars)
+    const { bars } = answer.value
+    this.#askedFromMs = bars.length < range.limit ? -Infinity : bars[0]!.start
+    this.#olderAgainAtMs = 0
+    this.#merge(bars)
   }
 
   async #ask(): Promise<number> {
-    const everything = !this.#loaded
-    const limit = everything ? HISTORY[this.interval] : NEWEST
-    const answer = await getBars(this.symbol, this.interval, { limit }, this.#closing.signal)
+    const isFirst = this.#askedFromMs === undefined
+    const range = isFirst ? this.#firstRange() : this.#newestRange()
+    const answer = await getBars(this.symbol, this.interval, range, this.#closing.signal)
     if (this.#closing.signal.aborted) return 0
     if (answer.kind !== 'ok') return this.#explain(answer)
+    const { bars, partial } = answer.value
     this.#failures = 0
-    if (everything) {
-      this.#exhausted = answer.value.bars.length < limit
-      this.#loaded = true
-    }
-    this.#merge(answer.value.bars)
+    if (isFirst) this.#askedFromMs = range.fromMs ?? (bars.length < range.limit ? -Infinity : bars[0]!.start)
+    this.#merge(bars)
     this.#follow()
+    if (this.#bars.length === 0) {
+      await this.older()
+      if (this.#closing.signal.aborted) return 0
+    }
     if (this.#bars.length === 0) this.#listener.onNote('No bars yet: the first one opens with the next trade.')
-    else this.#listener.onNote(answer.value.partial === true ? 'The newest bar is being restored.' : '')
-    return EVERY_MS[this.interval]
+    else this.#listener.onNote(partial === true ? 'The newest bar is being restored.' : '')
+    return !isFirst && bars.length === range.limit ? 0 : EVERY_MS[this.interval]
+  }
+
+  /** A bounded look back from the last trade: cheap to answer however little history there is. */
+  #firstRange(): { limit: number; fromMs?: number } {
+    const lookBackMs = LOOK_BACK_MS[this.interval]
+    const limit = Math.ceil(lookBackMs / INTERVAL_MS[this.interval]) + ASK_AGAIN_FOR
+    return this.#lastTradeMs === null ? { limit } : { limit: limit + PAGE, fromMs: this.#lastTradeMs - lookBackMs }
+  }
+
+  #newestRange(): { limit: number; fromMs?: number } {
+    const known = this.#bars.at(-ASK_AGAIN_FOR) ?? this.#bars[0]
+    return known === undefined ? { limit: PAGE } : { limit: PAGE, fromMs: known.start }
   }
 
   #explain(answer: Exclude<Answer<unknown>, { kind: 'ok' }>): number {

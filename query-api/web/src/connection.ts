@@ -61,6 +61,7 @@ export class Connection {
     socket.addEventListener('message', (message: MessageEvent<unknown>) => {
       if (socket !== this.#socket) return // what a given-up socket still had under way
       const frame = typeof message.data === 'string' ? parseFrame(message.data) : undefined
+      if (frame?.type === 'welcome') this.#heartbeatMs = frame.heartbeatMs
       this.#heard()
       if (frame !== undefined) this.#take(frame)
     })
@@ -68,7 +69,6 @@ export class Connection {
   }
 
   #take(frame: Frame): void {
-    if (frame.type === 'welcome') this.#heartbeatMs = frame.heartbeatMs
     // Only what the server sends by itself proves that it serves; a server that accepts and drops keeps its backoff.
     if (frame.type === 'prices' || frame.type === 'bars' || frame.type === 'heartbeat') this.#failures = 0
     if (frame.type === 'error')

@@ -19,6 +19,7 @@ import { WatchList } from './watch-list.js'
 const SYMBOLS_EVERY_MS = 10_000
 const CHOSEN_EVERY_MS = 2000
 const SPARK_MINUTES = 60
+const MINUTE = 60_000
 /** Holding an arrow key runs through symbols; only the one it rests on is asked for. */
 const SETTLE_MS = 80
 const sparkLine = inLine(2)
@@ -61,7 +62,7 @@ const connection = new Connection({ onOpen: subscribe, onFrame: take, onLink: re
 function subscribe(): void {
   connection.send({ op: 'subscribe', channel: 'prices', symbols: ['*'] })
   if (chosen !== '') connection.send(minutesOf(chosen, 'subscribe'))
-  if (opened) barFeed?.reload() // nobody knows what the closed connection missed
+  if (opened) barFeed?.catchUp() // nobody knows what the closed connection missed
   opened = true
 }
 
@@ -108,9 +109,10 @@ function leaveBars(): void {
 
 function showBars(): void {
   leaveBars()
-  barFeed = new BarFeed(chosen, interval, {
+  barFeed = new BarFeed(chosen, interval, state.rows.get(chosen)?.lastTime ?? null, {
     onBars: (bars, from) => {
       chart.draw(bars, from)
+      setData(chartNote, 'aside', 'true') // a note does not cover candles
       redraw()
     },
     onNote: noteOnChart,
@@ -142,9 +144,12 @@ function fromAddress(): string {
 
 /** The last hour's closing prices for a sparkline. */
 async function priceHistory(symbol: string): Promise<{ timeMs: number; price: number }[] | undefined> {
-  const answer = await sparkLine(() => getBars(symbol, '1m', { limit: SPARK_MINUTES }, forever))
+  const lastTime = state.rows.get(symbol)?.lastTime ?? null
+  if (lastTime === null) return undefined
+  const range = { limit: 2 * SPARK_MINUTES, fromMs: lastTime - SPARK_MINUTES * MINUTE }
+  const answer = await sparkLine(() => getBars(symbol, '1m', range, forever))
   if (answer.kind !== 'ok') return undefined
-  return answer.value.bars.map((bar) => ({ timeMs: bar.start + 59_999, price: bar.close }))
+  return answer.value.bars.map((bar) => ({ timeMs: bar.start + MINUTE - 1, price: bar.close }))
 }
 
 /** The chosen symbol's day is asked for more often than everybody's. Its troubles are told by the chart and the averages. */
@@ -194,7 +199,7 @@ function draw(): void {
     quote.renderNothing(waitingFor())
     noteOnChart('Candles appear here with the first trade.')
   }
-  if (row?.day) chart.vwapSince({ startMs: row.day.start, reachesBack: barFeed?.exhausted ?? false })
+  if (row?.day) chart.vwapSince({ startMs: row.day.start, reachesBack: barFeed?.reachesBackTo(row.day.start) ?? false })
   legend.render(pointed ?? barFeed?.bars.at(-1), digits, nowMs)
   setText(todayKey, formatPrice(row?.day?.vwap, digits))
   linkStatus.render(connection.link, nowMs)

@@ -40,15 +40,16 @@ export async function getSymbols(signal: AbortSignal): Promise<Answer<{ symbols:
   return { kind: 'ok', value: { symbols, partial } }
 }
 
-/** Newest `limit` bars up to `toMs` (now, when absent), ascending. */
+/** Ascending bars: the first `limit` from `fromMs` on, or without it the last `limit` up to `toMs` (now, when absent). */
 export function getBars(
   symbol: string,
   interval: Interval,
-  range: { limit: number; toMs?: number },
+  range: { limit: number; fromMs?: number; toMs?: number },
   signal: AbortSignal,
 ): Promise<Answer<{ bars: Bar[]; partial?: boolean }>> {
+  const from = range.fromMs === undefined ? '' : `&from=${Math.max(0, range.fromMs)}`
   const to = range.toMs === undefined ? '' : `&to=${range.toMs}`
-  return get(`symbols/${encodeURIComponent(symbol)}/bars?interval=${interval}&limit=${range.limit}${to}`, signal)
+  return get(`symbols/${encodeURIComponent(symbol)}/bars?interval=${interval}&limit=${range.limit}${from}${to}`, signal)
 }
 
 /** Where one symbol stands. */
@@ -93,7 +94,7 @@ export async function poll(signal: AbortSignal, ask: () => Promise<number>): Pro
   while (!signal.aborted) {
     const waitMs = await ask()
     await pause(waitMs, signal)
-    while (document.hidden && !signal.aborted) await nextVisibilityChange(signal)
+    while (!signal.aborted && document.hidden) await nextVisibilityChange(signal)
   }
 }
 
