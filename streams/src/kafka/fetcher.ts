@@ -1,9 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { KafkaClient, type Broker } from './client.js'
+import type { Broker, KafkaClient } from './client.js'
 import type { KafkaLog } from './config.js'
 import { KafkaError, toKafkaError } from './errors.js'
 import { FetchBuffer, type AssignedPartition, type FetchAnswered, type FetchPlan } from './fetch-buffer.js'
 import type { FetchedChunk, IsolationLevel } from './fetched-chunk.js'
+import { ownConnections } from './own-connections.js'
 import { fetchRequest, type FetchAnswer } from './protocol/fetch.js'
 import { Backoff, pause } from './retry.js'
 
@@ -65,7 +66,7 @@ export class Fetcher {
   #closing: Promise<void> | undefined
 
   constructor(client: KafkaClient, options: FetcherOptions) {
-    this.#client = new KafkaClient(client.config, client.log)
+    this.#client = ownConnections(client)
     this.#isolation = options.isolation
     this.#maxWaitMs = options.maxWaitMs ?? 200
     this.#log = options.log

@@ -1,9 +1,10 @@
 import { KafkaAdmin } from './admin.js'
-import { KafkaClient } from './client.js'
+import type { KafkaClient } from './client.js'
 import type { KafkaLog } from './config.js'
 import { decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription } from './consumer-protocol.js'
 import { KafkaError, toKafkaError } from './errors.js'
 import { Heartbeats } from './heartbeats.js'
+import { ownConnections } from './own-connections.js'
 import { joinGroupRequest, syncGroupRequest, type JoinGroupAnswer } from './protocol/group-membership.js'
 import { Backoff, pause } from './retry.js'
 
@@ -99,7 +100,7 @@ export class GroupMember {
   constructor(client: KafkaClient, options: GroupMemberOptions) {
     this.#options = options
     this.#shared = client
-    this.#client = new KafkaClient(client.config, client.log)
+    this.#client = ownConnections(client)
     this.#heartbeats = new Heartbeats(this.#client, {
       groupId: options.groupId,
       intervalMs: options.heartbeatIntervalMs,
