@@ -114,7 +114,9 @@ test('a run whose lock was taken over stops before its next step', async () => {
   )
   const outcome = expect(running).rejects.toThrow(/took the lock over; run the migrations again/)
   await expect
-    .poll(async () => (await target.client.execute(`SELECT holder FROM ${target.keyspace}.schema_lock`)).rowLength)
+    .poll(async () => (await target.client.execute(`SELECT holder FROM ${target.keyspace}.schema_lock`)).rowLength, {
+      timeout: 10_000,
+    })
     .toBe(1)
   await target.client.execute(
     `UPDATE ${target.keyspace}.schema_lock SET holder = 'a thief' WHERE name = 'migrations' IF EXISTS`,
