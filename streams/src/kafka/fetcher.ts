@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Broker, KafkaClient } from './client.js'
+import type { KafkaClient } from './client.js'
 import type { KafkaLog } from './config.js'
 import { KafkaError, toKafkaError } from './errors.js'
 import { FetchBuffer, type AssignedPartition, type FetchAnswered, type FetchPlan } from './fetch-buffer.js'
+import { FetchLeaders, type Leader } from './fetch-leaders.js'
 import type { FetchedChunk, IsolationLevel } from './fetched-chunk.js'
 import { ownConnections } from './own-connections.js'
 import { fetchRequest, type FetchAnswer } from './protocol/fetch.js'
@@ -27,15 +28,6 @@ export interface FetchPosition {
   offset: number
 }
 
-interface Leader {
-  broker: Broker
-  inFlight: boolean
-  /** The last answer was empty while partitions were left out for lack of room: nothing to ask before there is more. */
-  resting: boolean
-  /** Since the Fetch in flight was sent, a chunk was taken or the assignment changed: the next one may ask for more. */
-  changed: boolean
-}
-
 /**
  * Reads assigned partitions ahead of the caller. One Fetch is in flight per broker; its answer's headers tell the next
  * positions, so the next Fetch is on its way before the caller decodes a byte. What waits is bounded (FetchBuffer).
@@ -54,8 +46,7 @@ export class Fetcher {
   readonly #maxWaitMs: number
   readonly #log: KafkaLog
   readonly #buffer: FetchBuffer
-  readonly #leaders = new Map<string, Leader>()
-  readonly #watched = new Set<string>()
+  readonly #leaders: FetchLeaders
   readonly #stop = new AbortController()
   #resolving: Promise<void> | undefined
   #metadataIsStale = false
@@ -67,6 +58,7 @@ export class Fetcher {
 
   constructor(client: KafkaClient, options: FetcherOptions) {
     this.#client = ownConnections(client)
+    this.#leaders = new FetchLeaders(this.#client)
     this.#isolation = options.isolation
     this.#maxWaitMs = options.maxWaitMs ?? 200
     this.#log = options.log
@@ -298,17 +290,7 @@ export class Fetcher {
   async #findLeader(assigned: AssignedPartition): Promise<KafkaError | undefined> {
     const { topic, partition } = assigned
     try {
-      if (!this.#watched.has(topic)) {
-        await this.#client.connect()
-        await this.#client.watchTopics([topic])
-        this.#watched.add(topic)
-      }
-      const broker = await this.#client.leaderOf(topic, partition)
-      const leaderId = String(broker.nodeId)
-      const known = this.#leaders.get(leaderId)
-      if (known === undefined) this.#leaders.set(leaderId, { broker, inFlight: false, resting: false, changed: false })
-      else known.broker = broker
-      assigned.leaderId = leaderId
+      assigned.leaderId = await this.#leaders.find(topic, partition)
       return undefined
     } catch (cause) {
       const error = toKafkaError(cause, true, { topic, partition })
