@@ -278,9 +278,9 @@ describe('rebalancing', () => {
     const partition = Number(moved!.slice(1))
     await until(async () => (await committed(groupId, topic, 2))[partition] === 1, 'and commits it')
     release()
-    // Its own partition is handled a second time, after the straggler, and committed then.
     await until(async () => sum(await committed(groupId, topic, 2)) === 2, 'everything is committed')
-    expect(stuck.values.filter((value) => value !== moved)).toEqual([`p${1 - partition}`, `p${1 - partition}`])
+    // What is committed was handled by an owner after the straggler, whoever that is.
+    expect([...stuck.values, ...other.values].sort()).toEqual(['p0', 'p0', 'p1', 'p1'])
   })
 
   test('an expelled member stops at once and commits nothing; everything is handled after it came back', async () => {
