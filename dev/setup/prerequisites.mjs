@@ -3,6 +3,8 @@ import { accessSync, constants, existsSync, readdirSync, statfsSync } from 'node
 import { delimiter, join } from 'node:path'
 
 const LEAST = { node: [20, 19], java: 17, diskGb: 3 }
+/** Cassandra 5.0 installs a security manager, which Java 24 no longer knows. */
+const LAST_JAVA = 23
 
 /**
  * What is missing on this machine, one line each that says what to do; empty when all is there.
@@ -36,8 +38,8 @@ const HOW_TO_JAVA =
 export function javaVersion(output, command = 'java') {
   const [, major, minor] = /version "(\d+)(?:\.(\d+))?/.exec(output) ?? []
   const version = Number(major === '1' ? minor : major)
-  if (version >= LEAST.java) return undefined
-  return `Java ${LEAST.java} or newer is needed, ${command} is ${Number.isNaN(version) ? 'of an unknown version' : version}: install it ${HOW_TO_JAVA}`
+  if (version >= LEAST.java && version <= LAST_JAVA) return undefined
+  return `Java ${LEAST.java} to ${LAST_JAVA} is needed, ${command} is ${Number.isNaN(version) ? 'of an unknown version' : version}: install Java ${LEAST.java} ${HOW_TO_JAVA}`
 }
 
 /** Maven fetches the jars of Kafka and Cassandra; once they are here it is no longer needed. */

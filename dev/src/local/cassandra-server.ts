@@ -33,9 +33,10 @@ export async function startCassandra(options: CassandraOptions): Promise<Cassand
     await writeFile(join(dir, 'logback.xml'), LOGBACK)
     const child = await startChild({
       name: 'cassandra',
-      command: javaCommand(),
+      command: javaCommand(options.env),
       args: javaArgs({ dir, jars, config, heapMb }),
       cwd: dir,
+      ...(options.env !== undefined && { env: options.env }),
       logFile: options.logFile ?? join(dir, 'cassandra.log'),
     })
     options.onStarted?.(child)
@@ -103,6 +104,7 @@ function javaArgs(options: { dir: string; jars: string; config: string; heapMb: 
     '-XX:+ExitOnOutOfMemoryError',
     ...EXPORTS.flatMap((name) => ['--add-exports', `${name}=ALL-UNNAMED`]),
     ...OPENS.flatMap((name) => ['--add-opens', `${name}=ALL-UNNAMED`]),
+    '-Djava.security.manager=allow', // from Java 18 on refused without this
     '-Djdk.attach.allowAttachSelf=true',
     '-Dio.netty.tryReflectionSetAccessible=true',
     `-javaagent:${join(jars, 'jamm-0.4.0.jar')}`,

@@ -31,11 +31,13 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     const port = options.port ?? (await freePort())
     const config = join(dir, 'server.properties')
     await writeFile(config, properties(port, await freePort(), join(dir, 'data')))
-    const java = { command: javaCommand(), classPath: join(jars, '*') }
+    const { env = process.env } = options
+    const java = { command: javaCommand(env), env, classPath: join(jars, '*') }
     await format(dir, config, java, options.signal)
     const child = await startChild({
       name: 'kafka',
       command: java.command,
+      env,
       args: [`-Xmx${heapMb}m`, ...JAVA_OPTIONS, '-cp', java.classPath, 'kafka.Kafka', config],
       cwd: dir,
       logFile: options.logFile ?? join(dir, 'kafka.log'),
@@ -75,7 +77,7 @@ async function keptClusterId(dir: string): Promise<string> {
 async function format(
   dir: string,
   config: string,
-  java: { command: string; classPath: string },
+  java: { command: string; classPath: string; env: NodeJS.ProcessEnv },
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const formatted = await readFile(join(dir, 'data', 'meta.properties')).catch(() => undefined)
@@ -84,6 +86,7 @@ async function format(
   const child = await startChild({
     name: 'kafka format',
     command: java.command,
+    env: java.env,
     args: [...tool, '-t', await keptClusterId(dir), '-c', config, '--ignore-formatted'],
     logFile: join(dir, 'format.log'),
   })

@@ -7,11 +7,12 @@ test('Node 20.19 and whatever is newer will do, older ones are named with what t
     expect(nodeVersion(version)).toMatch(/Node\.js 20\.19 .* 1?\d+.*install/)
 })
 
-test('Java 17 and whatever is newer will do, also in the words of old and other Javas', () => {
+test('Java 17 to 23 will do, which Cassandra runs on; versions are understood in the words of old and other Javas', () => {
   expect(javaVersion('openjdk version "17.0.15" 2025-04-15')).toBeUndefined()
   expect(javaVersion('openjdk version "21" 2023-09-19')).toBeUndefined()
-  expect(javaVersion('java version "1.8.0_402"')).toMatch(/Java 17 or newer .* is 8: install/)
+  expect(javaVersion('java version "1.8.0_402"')).toMatch(/Java 17 to 23 .* is 8: install/)
   expect(javaVersion('openjdk version "11.0.22" 2024-01-16')).toMatch(/is 11/)
+  expect(javaVersion('openjdk version "25.0.2" 2026-01-20 LTS')).toMatch(/is 25/)
   expect(javaVersion('some noise')).toMatch(/unknown version/)
 })
 

@@ -7,6 +7,8 @@ export interface ServerOptions {
   dir: string
   /** The checkout whose `.local/jars` is used; this one by default. */
   rootDir?: string
+  /** Environment of the JVM, JAVA_HOME above all. Default: ours. */
+  env?: NodeJS.ProcessEnv
   /** -Xmx of the JVM. */
   heapMb?: number
   /** Told when the jars have to be fetched first. */

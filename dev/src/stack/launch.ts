@@ -28,8 +28,8 @@ const PATIENCE_MS = 15_000
  * @throws StartError when it cannot be started, ends before it is up, or `signal` gives it up; nothing of it is left then
  */
 export async function launch(part: Part, options: LaunchOptions): Promise<void> {
-  const { dir, logFile, heapMb, signal, log, onStarted } = options
-  const server = { dir: join(dir, part.name), logFile, signal, log, onStarted }
+  const { dir, logFile, env, heapMb, signal, log, onStarted } = options
+  const server = { dir: join(dir, part.name), logFile, env, signal, log, onStarted }
   switch (part.kind) {
     case 'kafka':
       await startKafka({ ...server, port: part.port!, heapMb: heapMb.kafka })

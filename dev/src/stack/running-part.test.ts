@@ -72,6 +72,14 @@ test('a service that breaks at its start is told with its last lines', async () 
   await expect(running.start()).rejects.toThrow(/a-service ended at its start \(exit code 70\).*\nsomething broke/)
 })
 
+test('a service that gives up at its start is told with what it logged as fatal', async () => {
+  const line = JSON.stringify({ level: 'fatal', err: { message: 'no room' }, msg: 'cannot go on' })
+  const { running } = await create(`console.log('${line}'); process.exit(70)`)
+  await expect(running.start()).rejects.toThrow(
+    /^a-service ended at its start \(exit code 70\): cannot go on: no room; log: /,
+  )
+})
+
 test('stop() ends it for good, also while it starts and while it rests', async () => {
   const up = await create(SERVICE)
   await up.running.start()
