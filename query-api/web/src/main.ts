@@ -17,6 +17,7 @@ import { WatchList } from './watch-list.js'
 /** The page: wires the feed and the answers of the API to the watch list, the chart and the averages. */
 
 const SYMBOLS_EVERY_MS = 10_000
+const SYMBOLS_SOON_MS = 2000
 const CHOSEN_EVERY_MS = 2000
 const SPARK_MINUTES = 60
 const MINUTE = 60_000
@@ -169,6 +170,7 @@ function followChosen(): void {
 
 async function followSymbols(): Promise<void> {
   let failures = 0
+  let symbolsBefore = 0
   await poll(forever, async () => {
     const answer = await getSymbols(forever)
     if (answer.kind !== 'ok') {
@@ -184,7 +186,10 @@ async function followSymbols(): Promise<void> {
     summariesVersion++
     if (chosen === '' && state.rows.size > 0) choose(listed(state, '', 'activity')[0]!)
     redraw()
-    return state.rows.size === 0 || answer.value.partial ? 2000 : SYMBOLS_EVERY_MS
+    // A market that just opens grows by the second; of new symbols only these answers tell the day.
+    const isGrowing = state.rows.size > symbolsBefore
+    symbolsBefore = state.rows.size
+    return isGrowing || state.rows.size === 0 || answer.value.partial ? SYMBOLS_SOON_MS : SYMBOLS_EVERY_MS
   })
 }
 
