@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import type { Clock } from '../clock.js'
 import { readRetryAfter, type Ending } from './backoff.js'
@@ -33,6 +34,7 @@ export class Connection {
   #pausedAtMs: number | undefined
   #catchUp: { untilMs: number; pausedAtMs: number } | undefined
   #ending: Ending | undefined
+  #released = Promise.resolve()
   #stopWatching = () => {}
 
   constructor(endpoint: Endpoint, clock: Clock, limits: ConnectionLimits, events: ConnectionEvents) {
@@ -46,6 +48,10 @@ export class Connection {
       perMessageDeflate: false,
       // Frames that are not UTF-8 are for the dead letters; ws would close the connection over them.
       skipUTF8Validation: true,
+      finishRequest: (request) => {
+        request.on('socket', (tcp) => (this.#released = released(tcp)))
+        request.end()
+      },
       ...(agent && { agent }),
     })
     this.#socket = socket
@@ -73,9 +79,10 @@ export class Connection {
       socket.on('close', (code, reason) => {
         this.#stopWatching()
         const text = endpoint.redact(reason.toString('utf8'))
-        resolve(
-          this.#ending ?? { kind: 'closed', detail: `closed with code ${code}${text === '' ? '' : ` (${text})`}` },
-        )
+        this.#ending ??= { kind: 'closed', detail: `closed with code ${code}${text === '' ? '' : ` (${text})`}` }
+        const ending = this.#ending
+        // After a handshake that failed the WebSocket is closed a moment earlier than what carries it.
+        void this.#released.then(() => resolve(ending))
       })
     })
   }
@@ -127,4 +134,9 @@ export class Connection {
       this.#socket.terminate()
     })
   }
+}
+
+/** Resolves when the operating system has the connection back. (A socket calls itself `closed` before that.) */
+function released(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()))
 }

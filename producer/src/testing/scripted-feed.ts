@@ -6,15 +6,13 @@ import { WebSocketServer, type WebSocket } from 'ws'
 /** How a handshake is answered: with an upgrade, with an HTTP status, or not at all. */
 export type Answer = 'accept' | 'ignore' | { status: number; headers?: string }
 
-/** A feed that does what a test tells it, and counts the connections it has seen. */
+/** A feed that does what a test tells it. */
 export class ScriptedFeed {
   answer: Answer = 'accept'
   readonly sockets: WebSocket[] = []
   /** The frames of each connection, in the order of `sockets`. */
   readonly received: string[][] = []
   readonly requests: IncomingMessage[] = []
-  /** Connections open at the same time, at most. */
-  mostOpen = 0
   readonly #open = new Set<Socket>()
   readonly #http = createServer()
   readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false })
@@ -22,7 +20,6 @@ export class ScriptedFeed {
   constructor() {
     this.#http.on('connection', (connection) => {
       this.#open.add(connection)
-      this.mostOpen = Math.max(this.mostOpen, this.#open.size)
       connection.on('close', () => this.#open.delete(connection))
       connection.on('error', () => {})
     })
