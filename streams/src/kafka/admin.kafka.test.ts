@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, inject, it } from 'vitest'
-import { RealKafka } from './testing/real-kafka.js'
+import { PATIENT, RealKafka } from './testing/real-kafka.js'
 
 let kafka: RealKafka
 beforeEach(async () => {
@@ -41,7 +41,7 @@ it('tells a topic from another that was made under its name', async () => {
   expect(before?.topicId).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
   expect(kafka.client.topicId(name)).toBe(before?.topicId)
   await kafka.admin.deleteTopics([name])
-  await expect.poll(() => kafka.admin.describeTopics([name])).toEqual([])
+  await expect.poll(() => kafka.admin.describeTopics([name]), PATIENT).toEqual([])
   await kafka.admin.createTopics([{ name, partitions: 2 }])
   const [after] = await kafka.admin.describeTopics([name])
   expect(after?.topicId).not.toBe(before?.topicId)

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { KafkaError } from './errors.js'
 import { IdempotentProducer } from './idempotent-producer.js'
 import { RecordAccumulator } from './records/encode.js'
-import { RealKafka } from './testing/real-kafka.js'
+import { PATIENT, RealKafka } from './testing/real-kafka.js'
 import { TransactionalProducer } from './transactional-producer.js'
 
 let dir: string
@@ -52,7 +52,7 @@ it('records sent while the broker is killed and started again arrive once and in
     }
   }, 10)
   try {
-    await expect.poll(() => next).toBeGreaterThan(2000)
+    await expect.poll(() => next, PATIENT).toBeGreaterThan(2000)
     await killAndRestart()
   } finally {
     clearInterval(sending)
@@ -92,10 +92,10 @@ it('transactions go on after the restart: every one is there whole or not at all
     }
   }
   const running = run()
-  await expect.poll(() => committed.size).toBeGreaterThan(20)
+  await expect.poll(() => committed.size, PATIENT).toBeGreaterThan(20)
   await killAndRestart()
   const before = committed.size
-  await expect.poll(() => committed.size, { timeout: 60_000 }).toBeGreaterThan(before + 20)
+  await expect.poll(() => committed.size, PATIENT).toBeGreaterThan(before + 20)
   stop = true
   await running
   const [first, second] = await Promise.all([0, 1].map((partition) => kafka.values(topic, partition)))

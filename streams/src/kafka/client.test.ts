@@ -69,6 +69,38 @@ describe('a connection that breaks', () => {
   })
 })
 
+describe('a broker that is down', () => {
+  it('is found out by all who ask within moments, and none of them spoils another’s attempt', async () => {
+    const client = await connected({ connectionTimeoutMs: 30_000 })
+    const port = Number(client.config.brokers[0]!.split(':')[1])
+    await broker.close()
+    await expect(ask(client)).rejects.toThrow()
+    const askOften = async () => {
+      for (let i = 0; i < 10; i++) await expect(ask(client)).rejects.toMatchObject({ name: 'CONNECTION' })
+    }
+    const askLeader = async () => {
+      for (let i = 0; i < 10; i++) await expect(client.brokerWithId(0)).rejects.toMatchObject({ name: 'CONNECTION' })
+    }
+    await Promise.all([askOften(), askOften(), askLeader(), askLeader(), askLeader()])
+    broker = new ScriptedBroker()
+    await broker.start(port)
+    const first = await Promise.all(Array.from({ length: 10 }, () => client.brokerWithId(0)))
+    expect(new Set(first).size).toBe(1)
+    expect(broker.connections).toBe(1)
+  })
+
+  it('does not hold up whoever is connecting when the connection is given up', async () => {
+    const client = await connected({ connectionTimeoutMs: 30_000 })
+    const { connectionPool } = await client.anyBroker()
+    const fetching = connectionPool.pool[1]!
+    const connecting = expect(fetching.connect()).rejects.toThrow(/Connection error/)
+    while (fetching.socket === undefined) await Promise.resolve()
+    await Promise.all([fetching.disconnect(), connecting])
+    await fetching.connect()
+    expect(fetching.isConnected()).toBe(true)
+  })
+})
+
 describe('a broker that does not answer', () => {
   it('loses its connection after the request timeout, and the next request gets a new one', async () => {
     const client = await connected({ requestTimeoutMs: 200 })

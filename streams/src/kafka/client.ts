@@ -2,7 +2,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import type { KafkaConfig, KafkaLog } from './config.js'
 import { KafkaError, isKafkaError, toKafkaError, type Concerns } from './errors.js'
 import { createCluster, type Broker, type BrokerMetadata, type Cluster } from './kafkajs-private.js'
-import { logTo, mendKafkaJs, mendMetadata, socketFactory, tlsOptions } from './kafkajs-mends.js'
+import { logTo, mendBrokerConnect, mendKafkaJs, mendMetadata, socketFactory, tlsOptions } from './kafkajs-mends.js'
 import type { ApiRequest } from './protocol/api-request.js'
 import { findCoordinator } from './protocol/find-coordinator.js'
 import { metadata, type TopicMetadata } from './protocol/metadata.js'
@@ -70,6 +70,7 @@ export class KafkaClient {
       isolationLevel: READ_COMMITTED,
       maxInFlightRequests: null,
     })
+    mendBrokerConnect(this.cluster)
     mendMetadata(this.cluster, (broker, topics) => this.#fetchMetadata(broker, topics))
     this.cluster.findGroupCoordinator = ({ groupId, coordinatorType = 0 }) =>
       this.coordinatorOf(coordinatorType === 0 ? 'group' : 'transaction', groupId)

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, inject, it } from 'vitest'
 import { IdempotentProducer, type IdempotentProducerOptions, type RejectedRecord } from './idempotent-producer.js'
-import { RealKafka } from './testing/real-kafka.js'
+import { PATIENT, RealKafka } from './testing/real-kafka.js'
 
 let kafka: RealKafka
 beforeEach(async () => {
@@ -92,7 +92,7 @@ it('goes on when a topic is deleted and made again under its name', async () => 
   await producer.flush()
   await kafka.admin.deleteTopics([topic])
   producer.send(topic, 0, null, Buffer.from('meanwhile'), Date.now())
-  await expect.poll(() => kafka.log.count('producing fails, retrying'), { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => kafka.log.count('producing fails, retrying'), PATIENT).toBe(1)
   await kafka.admin.createTopics([{ name: topic, partitions: 1 }])
   await producer.flush()
   expect(await kafka.values(topic, 0)).toEqual(['meanwhile'])

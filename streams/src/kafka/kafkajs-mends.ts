@@ -74,6 +74,7 @@ function mendTimeoutCheck(queue: RequestQueue): void {
  *   keeps it, and adds a listener to it at every further disconnect(), of which a long outage brings many. Now the old socket
  *   is destroyed and forgotten.
  * - disconnect() waits before it takes the socket, so a connect() in between lost its new socket. Now connect() waits.
+ * - disconnect() while connecting left the connect() to its timeout. Now it fails at once.
  */
 function mendReconnect(connection: KafkaJsConnection): void {
   const { connect, disconnect } = connection
@@ -98,8 +99,10 @@ function mendReconnect(connection: KafkaJsConnection): void {
 
   connection.disconnect = function (this: KafkaJsConnection) {
     const { socket } = this
+    // Without an error nobody would tell the connect() that waits for this socket, before its timeout.
+    const given = opening.has(this) && !this.isConnected() ? new Error('closed while connecting') : undefined
     const attempt = disconnect.call(this).finally(() => {
-      socket?.destroy()
+      socket?.destroy(given)
       if (this.socket === socket) delete this.socket
       if (closing.get(this) === attempt) closing.delete(this)
     })
@@ -117,6 +120,36 @@ function mendAnswerCopy(connection: KafkaJsConnection): void {
   connection.processData = function (this: KafkaJsConnection, bytes: Buffer) {
     if (this.bytesBuffered === 0) this.chunks = []
     original.call(this, bytes)
+  }
+}
+
+/**
+ * Everybody who needs a broker that is not connected tried to connect to it in turn; whoever failed closed the connection, on
+ * which the next one had just begun. While a broker is away, many users hold each other up for whole connection timeouts, and
+ * with them the refresh of metadata that would tell who leads instead. Now there is one attempt at a time, and all who ask
+ * share its outcome. There is no second try: whoever asks has the better plan (metadata first).
+ */
+export function mendBrokerConnect(cluster: Cluster): void {
+  const pool = cluster.brokerPool
+  const underway = new Map<Broker, Promise<void>>()
+  const connect = async (broker: Broker) => {
+    try {
+      await broker.connect()
+    } catch (error) {
+      // Also an authentication or a version request that failed halfway: the next attempt begins with new sockets.
+      await broker.disconnect()
+      const { host, port, rack } = broker.connectionPool
+      broker.connectionPool = await pool.connectionPoolBuilder.build({ host, port, rack })
+      throw error
+    }
+  }
+  pool.connectBroker = (broker) => {
+    if (broker.isConnected()) return Promise.resolve()
+    const known = underway.get(broker)
+    if (known !== undefined) return known
+    const attempt = connect(broker).finally(() => underway.delete(broker))
+    underway.set(broker, attempt)
+    return attempt
   }
 }
 

@@ -46,6 +46,7 @@ export interface KafkaJsRequest<T> {
 export interface KafkaJsConnectionPool {
   readonly host: string
   readonly port: number
+  readonly rack: string | null
   readonly pool: readonly KafkaJsConnection[]
   getConnectionByRequest(request: { request: { apiKey: number } }): Promise<KafkaJsConnection>
 }
@@ -54,8 +55,9 @@ export interface KafkaJsConnectionPool {
 export interface Broker {
   readonly nodeId: string | number | null
   readonly versions: Record<number, VersionRange> | null
-  readonly connectionPool: KafkaJsConnectionPool
+  connectionPool: KafkaJsConnectionPool
   isConnected(): boolean
+  connect(): Promise<void>
   disconnect(): Promise<void>
   metadata(topics?: readonly string[]): Promise<BrokerMetadata>
 }
@@ -84,7 +86,11 @@ export interface BrokerPool {
   brokers: Record<string, Broker>
   seedBroker?: Broker
   metadata: BrokerMetadata | null
+  readonly connectionPoolBuilder: {
+    build(destination: { host: string; port: number; rack: string | null }): Promise<KafkaJsConnectionPool>
+  }
   createBroker(options: object): Broker
+  connectBroker(broker: Broker): Promise<void>
   findBroker(options: { nodeId: string | number }): Promise<Broker>
   findConnectedBroker(): Promise<Broker>
 }

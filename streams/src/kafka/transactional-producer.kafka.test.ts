@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { KafkaError } from './errors.js'
 import { GroupMember, type GroupAssignor } from './group-member.js'
 import { RecordAccumulator } from './records/encode.js'
-import { RealKafka } from './testing/real-kafka.js'
+import { PATIENT, RealKafka } from './testing/real-kafka.js'
 import { TransactionalProducer } from './transactional-producer.js'
 
 let kafka: RealKafka
@@ -58,17 +58,19 @@ describe('a transaction', () => {
     expect(await offsetsOf(groupId, topic)).toMatchObject({ unstable: true })
     await txn.end('commit')
     expect(txn.inTransaction).toBe(false)
-    await expect.poll(() => kafka.values(topic, 0)).toEqual(['a', 'b'])
-    await expect.poll(() => kafka.values(topic, 1)).toEqual(['c'])
-    await expect.poll(() => offsetsOf(groupId, topic)).toMatchObject({ offset: 10, metadata: 'at 10', unstable: false })
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['a', 'b'])
+    await expect.poll(() => kafka.values(topic, 1), PATIENT).toEqual(['c'])
+    await expect
+      .poll(() => offsetsOf(groupId, topic), PATIENT)
+      .toMatchObject({ offset: 10, metadata: 'at 10', unstable: false })
 
     await txn.produce(records(topic, ['x', 'y']))
     await txn.sendOffsets({ groupId, ...NO_GROUP }, offset(20))
     await txn.end('abort')
     await txn.produce(records(topic, ['d']))
     await txn.end('commit')
-    await expect.poll(() => kafka.values(topic, 0)).toEqual(['a', 'b', 'd'])
-    await expect.poll(() => offsetsOf(groupId, topic)).toMatchObject({ offset: 10, unstable: false })
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['a', 'b', 'd'])
+    await expect.poll(() => offsetsOf(groupId, topic), PATIENT).toMatchObject({ offset: 10, unstable: false })
   })
 
   it('may hold far more than one batch or one request takes, and keeps their order', async () => {
@@ -86,7 +88,7 @@ describe('a transaction', () => {
     )
     await txn.end('commit')
     await expect
-      .poll(() => kafka.admin.listOffsets(topic, [0], 'latest', 'read_committed'))
+      .poll(() => kafka.admin.listOffsets(topic, [0], 'latest', 'read_committed'), PATIENT)
       .toEqual(new Map([[0, 10_001]]))
     const numbers = (await kafka.values(topic, 0)).map((value) => Number(value.split(' ')[0]))
     expect(numbers).toEqual(Array.from({ length: 10_000 }, (_, index) => index * 2))
@@ -99,7 +101,9 @@ describe('a transaction', () => {
       await txn.produce(records(topic, [`${i}`]))
       await txn.end('commit')
     }
-    await expect.poll(() => kafka.values(topic, 0)).toEqual(Array.from({ length: 30 }, (_, index) => `${index}`))
+    await expect
+      .poll(() => kafka.values(topic, 0), PATIENT)
+      .toEqual(Array.from({ length: 30 }, (_, index) => `${index}`))
   })
 
   it('refuses records that no broker takes, names them fatal, and works again after abort and init', async () => {
@@ -113,7 +117,7 @@ describe('a transaction', () => {
     await txn.init()
     await txn.produce(records(topic, ['small']))
     await txn.end('commit')
-    await expect.poll(() => kafka.values(topic, 0)).toEqual(['small'])
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['small'])
   })
 
   it('goes on when connections are cut between its steps', async () => {
@@ -124,7 +128,7 @@ describe('a transaction', () => {
     await txn.produce(records(topic, ['b']))
     await kafka.cutConnections()
     await txn.end('commit')
-    await expect.poll(() => kafka.values(topic, 0)).toEqual(['a', 'b'])
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['a', 'b'])
   })
 
   it('writes records once when the connection is cut while they are on their way', async () => {
@@ -139,7 +143,7 @@ describe('a transaction', () => {
     clearInterval(cutting)
     expect(written.get(topic)?.get(0)).toBe(values.length + 1)
     await txn.end('commit')
-    await expect.poll(() => kafka.values(topic, 0)).toEqual(['first', ...values])
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['first', ...values])
   })
 
   it('says that the outcome is unknown when the answer to the commit is lost, and init() settles it', async () => {
@@ -180,11 +184,11 @@ describe('who lost its place', () => {
     expect(await failure(older.end('abort'))).toMatchObject({ kind: 'fenced', outcomeUnknown: false })
     await younger.produce(records(topic, ['younger']))
     await younger.end('commit')
-    await expect.poll(() => kafka.values(topic, 0)).toEqual(['younger'])
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['younger'])
     await older.init()
     await older.produce(records(topic, ['back']))
     await older.end('commit')
-    await expect.poll(() => kafka.values(topic, 0)).toEqual(['younger', 'back'])
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['younger', 'back'])
   })
 
   it('is fenced at the commit too, and then nothing of it is visible', async () => {
@@ -195,7 +199,7 @@ describe('who lost its place', () => {
     await TransactionalProducer.fence(kafka.client, transactionalId)
     // The last stable offset is free again: the open transaction was aborted.
     await expect
-      .poll(() => kafka.admin.listOffsets(topic, [0], 'latest', 'read_committed'))
+      .poll(() => kafka.admin.listOffsets(topic, [0], 'latest', 'read_committed'), PATIENT)
       .toEqual(await kafka.admin.listOffsets(topic, [0], 'latest', 'read_uncommitted'))
     expect(await failure(dead.end('commit'))).toMatchObject({ kind: 'fenced', outcomeUnknown: false })
     expect(await kafka.values(topic, 0)).toEqual([])
@@ -240,8 +244,8 @@ describe('who lost its place', () => {
     })
     await kafka.admin.leaveGroup(groupId, memberId)
     expect(await refused({ generationId, memberId })).toMatchObject({ name: 'UNKNOWN_MEMBER_ID', kind: 'fenced' })
-    await expect.poll(() => offsetsOf(groupId, topic)).toMatchObject({ offset: 1 })
-    await expect.poll(() => kafka.values(topic, 0)).toEqual(['at 1'])
+    await expect.poll(() => offsetsOf(groupId, topic), PATIENT).toMatchObject({ offset: 1 })
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['at 1'])
   })
 })
 

@@ -81,3 +81,6 @@ export class RealKafka {
     await this.client.close()
   }
 }
+
+/** For expect.poll: patience for a machine that is busy with other things, a starting JVM among them. */
+export const PATIENT = { timeout: 45_000, interval: 20 }

@@ -9,7 +9,7 @@ function written(write: (writer: WireWriter) => void): WireReader {
   return new WireReader(Buffer.from(writer.bytes))
 }
 
-const text = fc.string({ unit: 'binary', maxLength: 300 }).filter((value) => value.isWellFormed())
+const text = fc.string({ unit: 'binary', maxLength: 300 }).filter((text) => Buffer.from(text).toString() === text)
 const bytes = fc.uint8Array({ maxLength: 300 }).map((value) => Buffer.from(value))
 
 describe('what the writer writes the reader reads', () => {
