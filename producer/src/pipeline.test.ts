@@ -183,6 +183,7 @@ describe('while Kafka is away', () => {
     await vi.waitFor(() => expect(source.resumed).toBe(1))
     expect(source.paused).toBe(1)
     expect(prices(sink)).toEqual(Array.from({ length: count + 1 }, (_, i) => i + 1))
+    expect(pipeline.heldBytes).toBe(sink.bufferedBytes)
     expect(logged.of('the feed is read again')).toMatchObject([{ fields: { pausedMs: 20_000 } }])
   })
 

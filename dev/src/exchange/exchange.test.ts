@@ -1,6 +1,7 @@
 import { createLogger } from '@candlewick/service/logger'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Exchange } from './exchange.js'
+import { createListings } from './listings.js'
 import { SimulatedFeed, type SimulatedFeedOptions } from './simulated-feed.js'
 import { refusedHandshake, TestClient } from './test-client.js'
 
@@ -89,6 +90,22 @@ describe('the simulated exchange', () => {
       runs.push(client.trades.map(({ s, p, v, c }) => ({ s, p, v, c })))
     }
     expect(runs[1]).toEqual(runs[0])
+  })
+
+  it('sends nothing before the last subscription has come, so that the sequence does not depend on how fast they came', async () => {
+    const symbols = createListings(40).map(({ symbol }) => symbol)
+    const runs = []
+    for (const oneByOne of [true, false]) {
+      const { exchange, url } = await startExchange({ total: 500, tradesPerSecond: 5_000 })
+      const client = await connect(url, oneByOne ? [] : symbols)
+      for (const [i, symbol] of oneByOne ? symbols.entries() : []) {
+        client.subscribe(symbol)
+        await until(() => expect(exchange.status().clients).toMatchObject([{ subscriptions: i + 1 }]))
+      }
+      await until(() => expect(client.trades.length).toBe(500))
+      runs.push(client.trades.map(({ s, p }) => ({ s, p })))
+    }
+    expect(runs[0]).toEqual(runs[1])
   })
 
   it('keeps to its rate', async () => {
