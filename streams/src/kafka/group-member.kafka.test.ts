@@ -243,15 +243,17 @@ describe('losing the group', () => {
 
   test('join() returns what was joined, also when the id it knew was no longer valid', async () => {
     const groupId = cluster.name('group')
-    const member = memberOf(groupId)
+    const member = memberOf(groupId, { heartbeatIntervalMs: 5000 })
     const before = await member.join()
-    const again = member.join() // its heartbeats stop here
-    const expelling = new KafkaAdmin(client).leaveGroup(groupId, before.memberId)
-    await Promise.all([again, expelling])
-    await until(() => member.state !== 'joining', 'it is in, or told otherwise')
-    const after = member.state === 'stable' ? member.generation! : await member.join()
+    const joinedAtMs = member.lastHeartbeatAtMs
+    await until(() => member.lastHeartbeatAtMs > joinedAtMs, 'the first heartbeat is answered: the next is far away')
+    await new KafkaAdmin(client).leaveGroup(groupId, before.memberId)
+    expect(member.state).toBe('stable') // nobody told it
+    const after = await member.join()
+    expect(after.memberId).not.toBe(before.memberId)
     await commit(groupId, after)
-    const { members: described } = (await (await cluster.admin()).describeGroups([groupId])).groups[0]!
+    await expect(commit(groupId, before)).rejects.toMatchObject({ kind: 'fenced' })
+    const { members: described } = await new KafkaAdmin(client).describeGroup(groupId)
     expect(described.map(({ memberId }) => memberId)).toEqual([after.memberId])
   })
 })
