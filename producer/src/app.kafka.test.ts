@@ -1,9 +1,7 @@
 // The one import against the arrows: the simulated exchange is what this process reads in every test and on every laptop.
-/* eslint-disable @typescript-eslint/no-restricted-imports -- tests only, see above */
 import { Exchange } from '@candlewick/dev/exchange/exchange'
 import { Market } from '@candlewick/dev/exchange/market'
 import { SimulatedFeed, type SimulatedFeedOptions } from '@candlewick/dev/exchange/simulated-feed'
-/* eslint-enable @typescript-eslint/no-restricted-imports */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-import { fastify, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import { fastify, LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { Logger } from './logger.js'
 import { StartError } from './process.js'
@@ -25,7 +25,7 @@ export function createRegistry(): Registry {
 export function createHttpServer(log: Logger, options: FastifyServerOptions = {}): FastifyInstance {
   return fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 1024 },
     ...options,

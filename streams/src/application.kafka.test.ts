@@ -17,10 +17,7 @@ const number: Serde<number> = {
   encode: (value) => Buffer.from(String(value)),
   decode: (bytes, start, end) => Number(bytes.toString('latin1', start, end)),
 }
-const quiet: KafkaLog = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
-const log: KafkaLog = process.env['TEST_LOG']
-  ? { ...quiet, info: (...line) => console.log(...line), warn: (...line) => console.log(...line) }
-  : quiet
+const log: KafkaLog = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 let brokers = ''
 let run = ''
@@ -31,7 +28,7 @@ const started: KafkaStreams[] = []
 
 beforeAll(async () => {
   brokers = inject('kafkaBrokers')
-  client = new KafkaClient({ brokers: [brokers], clientId: 'streams-test' }, quiet)
+  client = new KafkaClient({ brokers: [brokers], clientId: 'streams-test' }, log)
   await client.connect()
 })
 

@@ -1,8 +1,6 @@
 // The one import against the arrows: this adapter is what the simulated exchange was made to be talked to by.
-/* eslint-disable @typescript-eslint/no-restricted-imports -- tests only, see above */
 import { Exchange } from '@candlewick/dev/exchange/exchange'
 import { SimulatedFeed } from '@candlewick/dev/exchange/simulated-feed'
-/* eslint-enable @typescript-eslint/no-restricted-imports */
 import { createLogger } from '@candlewick/service/logger'
 import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it, vi } from 'vitest'

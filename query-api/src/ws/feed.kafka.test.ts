@@ -59,6 +59,21 @@ async function write(
   for (const [topic, partition, value] of records) batch.append(topic, partition, Buffer.from('key'), value, Date.now())
   await producer.produce(batch)
   await producer.end(outcome)
+  // The end of a transaction is decided at once, but its markers are written to the partitions a little later.
+  await vi.waitUntil(() => isDecided([...new Set(records.map(([topic]) => topic))]), { timeout: 30_000, interval: 5 })
+}
+
+async function isDecided(names: readonly string[]): Promise<boolean> {
+  const all = Array.from({ length: partitions }, (_, partition) => partition)
+  const ends = (topic: string, isolation: 'read_committed' | 'read_uncommitted') =>
+    admin.listOffsets(topic, all, 'latest', isolation)
+  const decided = await Promise.all(
+    names.map(async (name) => {
+      const [committed, written] = [await ends(name, 'read_committed'), await ends(name, 'read_uncommitted')]
+      return all.every((partition) => committed.get(partition) === written.get(partition))
+    }),
+  )
+  return decided.every(Boolean)
 }
 
 const trade = (symbol: string, price: number, timestamp: number, conditions: string[] | null = null) =>

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-// eslint-disable-next-line @typescript-eslint/no-restricted-imports -- only to have a broker of its own to kill
 import { startKafka, type KafkaServer } from '@candlewick/dev/local/kafka-server'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { KafkaError } from './errors.js'

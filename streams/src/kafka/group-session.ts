@@ -155,12 +155,12 @@ export class GroupSession {
         if (this.#failing.delete(key) && this.#failing.size === 0) log.info({}, 'records are handled again')
         return true
       } catch (error) {
-        if (signal.aborted) return false
+        if (signal.aborted || this.#end.signal.aborted) return false
         const { topic, partition, fetchOffset } = chunk
         if (this.#failing.size === 0)
           log.warn({ err: error, topic, partition, fetchOffset }, 'handling records fails, retrying')
         this.#failing.add(key)
-        await pause(backoff.next(), signal)
+        await pause(backoff.next(), AbortSignal.any([signal, this.#end.signal]))
       }
     }
     return false

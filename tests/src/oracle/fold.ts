@@ -60,8 +60,8 @@ function rules({ symbol, volume, conditions }: OracleTrade) {
   const codes = symbol.includes(':') ? [] : (conditions ?? [])
   const has = (...wanted: string[]) => codes.some((code) => wanted.includes(code))
   const isNoTrade = volume === 0 || has('16', '20')
-  const isOddLot = has('12')
-  const isLateReport = has('25', '30')
+  const isOddLot = volume !== 0 && has('12')
+  const isLateReport = volume !== 0 && has('25', '30')
   return {
     counts: !isNoTrade,
     opensAndCloses: !isNoTrade && !isOddLot && !isLateReport,
