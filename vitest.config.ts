@@ -16,6 +16,8 @@ const serverLimits = { testTimeout: 60_000, hookTimeout: 120_000 }
 export default defineConfig({
   test: {
     reporters: ['default'],
+    // Most of what the tests do is wait for servers: every core takes part.
+    maxWorkers: '100%',
     projects: [
       { resolve, test: { name: 'unit', include: everywhere, exclude: [...withServers, ...withBrowser] } },
       {

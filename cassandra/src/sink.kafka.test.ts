@@ -193,8 +193,9 @@ test('a Cassandra that fails for a while costs lag, and every row is there in th
   )
   await sendDay(500)
   await expectAllRows(500)
+  // Rows whose write was said to fail may be there already: what is left is to write them again.
+  await eventually(() => sink.health.kind).toBe('writing')
   expect(failures).toBe(60)
-  expect(sink.health).toEqual({ kind: 'writing' })
 })
 
 test.each(['cut', 'freeze'] as const)('a connection that breaks (%s) under load loses nothing', async (way) => {
