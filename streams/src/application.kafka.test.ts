@@ -185,6 +185,35 @@ describe('an application', () => {
     expect([...ends.values()].reduce((sum, end) => sum + end, 0)).toBeGreaterThan(0)
   })
 
+  it('stops at a record that user code refuses again and again, although other partitions go on committing', async () => {
+    const builder = new StreamsBuilder()
+    builder
+      .stream(`${run}-in`, { key: utf8, value: number })
+      .groupByKey()
+      .aggregate(
+        sums,
+        () => 0,
+        (sum, value) => {
+          if (value === 666) throw new Error('poison')
+          return sum + value
+        },
+      )
+    const app = new KafkaStreams(builder.build(), {
+      applicationId: run,
+      kafka: { brokers: [brokers], clientId: 'poisoned' },
+      stateDir: join(directory, 'poisoned'),
+      log,
+    })
+    started.push(app)
+    const fatal = new Promise<Error>((resolve) => app.onFatal(resolve))
+    let stopped = false
+    void fatal.then(() => (stopped = true))
+    await app.start()
+    await producer.send({ topic: `${run}-in`, messages: [{ partition: 0, key: 'a', value: '666' }] })
+    while (!stopped) await producer.send({ topic: `${run}-in`, messages: [{ partition: 1, key: 'b', value: '1' }] })
+    await expect(fatal).resolves.toMatchObject({ code: 'PROCESSING', concerns: { partition: 0, offset: 0 } })
+  })
+
   it('refuses a second process on the same state directory', async () => {
     await start('a')
     const second = createApp('b', 'a')

@@ -195,9 +195,9 @@ export class KafkaStreams {
   /** The tasks of this instance whose state is complete, for queries. */
   served(): ServedTask[] {
     const instance = this.#instance
-    if (instance === undefined) return []
+    if (instance === undefined || this.#state === 'ERROR') return []
     const sinceHeartbeatMs = performance.now() - instance.lastHeartbeatAtMs
-    const sure = sinceHeartbeatMs < (this.#options.sessionTimeoutMs ?? 10_000)
+    const sure = !instance.isExpelled && sinceHeartbeatMs < (this.#options.sessionTimeoutMs ?? 10_000)
     return [...instance.tasks.values()]
       .filter(({ complete }) => complete)
       .map((task) => {
@@ -229,10 +229,14 @@ export class KafkaStreams {
   }
 
   #fail(error: unknown): void {
-    if (this.#state === 'PENDING_SHUTDOWN') return
+    if (this.#state === 'PENDING_SHUTDOWN') {
+      this.#options.log.warn({ err: error }, 'an error while closing')
+      return
+    }
     this.#move('ERROR')
     const known = error instanceof Error ? error : new StreamsError('PROCESSING', String(error))
     this.#options.log.error({ err: known }, 'the application stopped')
+    void this.#instance?.leave()
     for (const listener of this.#fatalListeners) listener(known)
   }
 

@@ -71,11 +71,14 @@ export class StreamInstance {
   #assignment: AssignmentMap | undefined
   #stored: readonly string[] = []
   #prepared = false
+  #tasksMatch = true
   #producerReady = false
   #validating: { tasks: ReadonlySet<string>; abort: AbortController; done: Promise<void> } | undefined
   #failure: { error: unknown } | undefined
   #failures = 0
   #lastFailure = ''
+  /** By input partition: the record that failed last, and how often. */
+  readonly #poison = new Map<string, { offset: number | undefined; times: number }>()
   readonly #stopping = new AbortController()
 
   constructor(options: InstanceOptions) {
@@ -103,6 +106,7 @@ export class StreamInstance {
       maxRecords: options.maxIntervalRecords,
       maxBytes: MAX_INTERVAL_BYTES,
       minIntervalMs: Math.min(MIN_COMMIT_INTERVAL_MS, options.commitIntervalMs),
+      onSettled: () => this.#fetcher.wake(),
       afterCommit: async (tasks) => {
         this.#failures = 0
         for (const task of tasks) metrics.expired.inc(await expireWindows(task))
@@ -147,6 +151,11 @@ export class StreamInstance {
     return this.#member.generation?.generationId ?? -1
   }
 
+  /** Whether the group is known to have gone on without us. */
+  get isExpelled(): boolean {
+    return this.#member.state === 'lost'
+  }
+
   /** performance.now() of the last proof that the group still counts on us. */
   get lastHeartbeatAtMs(): number {
     return this.#member.lastHeartbeatAtMs
@@ -189,7 +198,14 @@ export class StreamInstance {
   /** After `run()`. `commit` is false when Kafka is not to be relied upon any more. */
   async close({ commit }: { commit: boolean }): Promise<void> {
     await this.#stopValidating()
-    if (commit && this.#member.state === 'stable') await this.#drain().catch(() => undefined)
+    if (commit && ['stable', 'rebalance-needed'].includes(this.#member.state)) {
+      await this.#drain().catch((error: unknown) => {
+        this.#options.log.warn(
+          { reason: messageOf(error) },
+          'the last interval is not committed: it is processed again',
+        )
+      })
+    }
     await this.#commits.settled()
     await this.#fetcher.close()
     for (const task of this.#tasks.values()) {
@@ -200,11 +216,13 @@ export class StreamInstance {
         )
       })
     }
-    if (commit) {
-      await this.#member.leave().catch(() => undefined)
-      await this.#options.directory.rememberMemberId('')
-    }
+    if (commit) await this.leave()
     await this.#member.close()
+  }
+
+  /** Lets the others take over at once. The member id stays noted: should this not arrive, our next start repeats it. */
+  async leave(): Promise<void> {
+    await this.#member.leave().catch(() => undefined)
   }
 
   get #transactionalId(): string {
@@ -221,7 +239,8 @@ export class StreamInstance {
     }
     if (this.#member.state === 'rebalance-needed') await this.#drain()
     if (this.#member.state !== 'stable') await this.#join()
-    await this.#validateWhatIsNot()
+    if (!this.#tasksMatch) await this.#matchTasks()
+    this.#validateWhatIsNot()
   }
 
   /** Once, in this order: our transactional id fences our predecessor before the group lets us in. */
@@ -260,22 +279,28 @@ export class StreamInstance {
     await this.#stopValidating()
     this.#fetcher.unassignAll()
     this.#adopt(await this.#member.join())
+    for (const task of this.#tasks.values()) if (task.status === 'RUNNING') task.status = 'RESTORING'
+    this.#options.metrics.rebalances.inc()
+  }
+
+  /** Closes the tasks that are not ours any more and opens those that are new; tried again if a part of it fails. */
+  async #matchTasks(): Promise<void> {
     const wanted = new Set(this.#mine().map(({ id }) => id))
     for (const [id, task] of [...this.#tasks]) {
       if (wanted.has(id)) continue
-      await task.close()
       this.#tasks.delete(id)
+      await task.close()
     }
     for (const plan of this.#mine()) if (!this.#tasks.has(plan.id)) await this.#open(plan)
-    for (const task of this.#tasks.values()) if (task.status === 'RUNNING') task.status = 'RESTORING'
     this.#stored = await this.#options.directory.storedTasks()
-    this.#options.metrics.rebalances.inc()
+    this.#tasksMatch = true
     this.#countTasks()
   }
 
   #adopt({ userData, memberId }: GroupGeneration): void {
     const { log, directory } = this.#options
     this.#assignment = decodeAssignmentMap(userData)
+    this.#tasksMatch = false
     if (this.#assignment?.rejected.includes(memberId)) {
       throw new StreamsError(
         'DUPLICATE_INSTANCE',
@@ -304,7 +329,14 @@ export class StreamInstance {
       budget: this.#budget,
       output: this.#commits.output,
     })
-    await task.open()
+    try {
+      await task.open()
+    } catch (error) {
+      if (error instanceof StreamsError) throw error
+      const where = directory.taskDirectory(id)
+      const message = `the state of task ${id} in ${where} cannot be opened (${messageOf(error)}): delete that directory to have it restored`
+      throw new StreamsError('STATE', message, { task: id }, { cause: error })
+    }
     this.#tasks.set(id, task)
   }
 
@@ -312,7 +344,7 @@ export class StreamInstance {
    * Brings every task that is not running to where it may run. Those that ran until now need a look only and go first;
    * the others restore beside the running ones.
    */
-  async #validateWhatIsNot(): Promise<void> {
+  #validateWhatIsNot(): void {
     if (this.#validating !== undefined) return
     const waiting = [...this.#tasks.values()].filter(({ status }) => status !== 'RUNNING')
     if (waiting.length === 0) {
@@ -356,7 +388,7 @@ export class StreamInstance {
     )
     metrics.restoreRemaining.set(0)
     if (validated === undefined || signal.aborted) return
-    for (const one of validated) await this.#startTask(one)
+    for (const one of validated) if (!signal.aborted) await this.#startTask(one)
     const records = validated.reduce((sum, { applied }) => sum + applied, 0)
     metrics.restored.inc(records)
     const ms = Math.round(performance.now() - startedAtMs)
@@ -495,11 +527,21 @@ export class StreamInstance {
     const retriable = error instanceof KafkaError && error.kind !== 'fatal'
     if (error instanceof StreamsError && error.code !== 'PROCESSING') throw error
     if (error instanceof KafkaError && error.kind === 'fatal' && error.name !== 'OFFSET_OUT_OF_RANGE') throw error
-    const name = error instanceof StreamsError ? JSON.stringify(error.concerns) : messageOf(error)
+    if (error instanceof StreamsError && this.#poisoned(error) >= MAX_SAME_FAILURES) throw error
+    const name = messageOf(error)
     this.#failures = retriable || name === this.#lastFailure ? this.#failures + 1 : 1
     this.#lastFailure = name
     if (!retriable && this.#failures >= MAX_SAME_FAILURES) throw error
     if (this.#failures <= 1) log.warn({ reason: messageOf(error) }, 'rolled back to the last commit')
+  }
+
+  /** How often the same record has rolled us back; other partitions may have committed in between. */
+  #poisoned({ concerns: { topic, partition, offset } }: StreamsError): number {
+    const at = `${topic}-${partition}`
+    const known = this.#poison.get(at)
+    const times = known?.offset === offset ? known!.times + 1 : 1
+    this.#poison.set(at, { offset, times })
+    return times
   }
 
   #countTasks(): void {

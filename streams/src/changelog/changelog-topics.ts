@@ -2,6 +2,8 @@ import type { TopicSpec } from '../kafka/admin.js'
 import type { StoreSpec } from '../topology/stores.js'
 import type { Topology } from '../topology/topology.js'
 
+/** How long a compacted changelog keeps tombstones. */
+export const DELETE_RETENTION_MS = 24 * 3_600_000
 const WEEK_MS = 7 * 24 * 3_600_000
 
 /** Where a store's changes go: one record per commit and changed key, the key as in the store, null for deleted. */
@@ -25,7 +27,11 @@ export function changelogSpecs(
       name: changelogTopic(applicationId, store.name),
       partitions: partitionsOf.get(id)!,
       replicationFactor,
-      config: { 'message.timestamp.type': 'LogAppendTime', ...retention(store) },
+      config: {
+        'message.timestamp.type': 'LogAppendTime',
+        'delete.retention.ms': String(DELETE_RETENTION_MS),
+        ...retention(store),
+      },
     })),
   )
 }

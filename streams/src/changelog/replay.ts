@@ -84,12 +84,12 @@ async function apply({ state, store }: ReplayTarget, chunk: FetchedChunk): Promi
     },
   )
   if (next === chunk.fetchOffset) return 0
-  const { clock } = state.meta
+  // Once a change was applied, the input offset this state belongs to is known to the group alone.
   await state.persist({
     changes: new Map([[store, [...last.values()]]]),
     positions: new Map([[store, next]]),
-    inputs: new Map(),
-    clock,
+    inputs: count > 0 ? undefined : new Map(),
+    clock: count > 0 ? '{}' : state.meta.clock,
   })
   return count
 }

@@ -4,11 +4,9 @@ import type { KafkaAdmin } from '../kafka/admin.js'
 import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
 import type { StreamTask } from '../processing/stream-task.js'
-import { changelogTopic } from './changelog-topics.js'
+import { changelogTopic, DELETE_RETENTION_MS } from './changelog-topics.js'
 import { replay, type ReplayProgress, type ReplayTarget } from './replay.js'
 
-/** A tombstone is kept this long; state that missed one would bring a deleted key back, so half of it is the limit. */
-const DELETE_RETENTION_MS = 24 * 3_600_000
 const UNSTABLE_POLL_MS = 10
 
 export interface ValidateContext {
@@ -156,9 +154,10 @@ async function distrust(
     .find((text) => text !== undefined)
   if (reason === undefined) return
   log.warn({ task: task.id, reason }, 'local state is not used: restoring from the changelogs')
-  await task.state.rebuild()
+  await task.rebuild()
 }
 
+/** State that missed a tombstone would bring a deleted key back; half of the time tombstones are kept is the limit. */
 function tooOld({ state, status }: StreamTask): string | undefined {
   const old = state.found && status === 'CREATED' && Date.now() - state.meta.persistedAtMs > DELETE_RETENTION_MS / 2
   return old ? 'it is so old that deletions may be missing' : undefined

@@ -19,12 +19,14 @@ export interface CommitPipelineOptions {
   commitIntervalMs: number
   /** ... or has this many input records ... */
   maxRecords: number
-  /** ... or this many bytes to be written ... */
+  /** ... or this many bytes written by stateless nodes and dead letters ... */
   maxBytes: number
   /** ... and while input is light as soon as all of it is through, but not closer together than this. */
   minIntervalMs: number
   /** After each commit, before the next one may begin. */
   afterCommit(tasks: readonly StreamTask[]): Promise<void>
+  /** A commit has ended, well or not: the next one may be due already. */
+  onSettled(): void
 }
 
 /**
@@ -110,6 +112,7 @@ export class CommitPipeline {
       .catch(onFailure)
       .finally(() => {
         this.#inFlight = undefined
+        this.#options.onSettled()
       })
   }
 

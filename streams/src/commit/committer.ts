@@ -56,7 +56,8 @@ export async function commit(
 
   // 4. The engines, one batch each. Crash: those not reached are behind by one interval, which is replayed from the
   //    changelog's tail; never ahead.
-  await Promise.all(
+  //    All are waited for, also when one fails: a rollback must not meet a write that is still under way.
+  const persisted = await Promise.allSettled(
     tasks.map(async ({ task, frozen }) => {
       const positions = new Map<string, number>()
       for (const store of frozen.changes.keys()) {
@@ -66,4 +67,6 @@ export async function commit(
       await task.persist(frozen, positions)
     }),
   )
+  const failed = persisted.find((outcome) => outcome.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }

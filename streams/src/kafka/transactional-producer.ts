@@ -84,8 +84,8 @@ export class TransactionalProducer {
   }
 
   /** Fences a transactional id that belongs to somebody who is gone, and frees the last stable offset it may hold. */
-  static async fence(client: KafkaClient, transactionalId: string): Promise<void> {
-    await takeOver(client, transactionalId, FENCE_TIMEOUT_MS, client.closing)
+  static async fence(client: KafkaClient, transactionalId: string, signal = client.closing): Promise<void> {
+    await takeOver(client, transactionalId, FENCE_TIMEOUT_MS, signal)
   }
 
   /**

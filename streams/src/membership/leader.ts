@@ -90,13 +90,11 @@ async function fenceTheDead(client: KafkaClient, log: KafkaLog, members: readonl
     members.flatMap(({ knownTransactionalIds }) => knownTransactionalIds).filter((id) => !alive.has(id)),
   )
   if (gone.size === 0) return
-  let timer: NodeJS.Timeout | undefined
-  const deadline = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, FENCE_TIMEOUT_MS)
-  })
+  // Not longer: an instance that comes back under its id meanwhile must not be fenced by a late try.
+  const signal = AbortSignal.any([client.closing, AbortSignal.timeout(FENCE_TIMEOUT_MS)])
   const fenced = [...gone].map(async (transactionalId) => {
     try {
-      await TransactionalProducer.fence(client, transactionalId)
+      await TransactionalProducer.fence(client, transactionalId, signal)
       log.info({ transactionalId }, 'ended what was left of an instance that is gone')
     } catch (error) {
       log.warn(
@@ -105,6 +103,5 @@ async function fenceTheDead(client: KafkaClient, log: KafkaLog, members: readonl
       )
     }
   })
-  await Promise.race([Promise.all(fenced), deadline])
-  clearTimeout(timer)
+  await Promise.all(fenced)
 }

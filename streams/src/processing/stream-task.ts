@@ -63,8 +63,16 @@ export class StreamTask {
 
   /** After a failed write: nothing the engine or the cache holds is believed until it was read and restored again. */
   async reopen(): Promise<void> {
+    this.#processor.clear()
     await this.state.reopen()
     this.#processor = this.#makeProcessor()
+    this.#distrust()
+  }
+
+  /** Forgets the local state: it is to be restored from the beginning of its changelogs. */
+  async rebuild(): Promise<void> {
+    await this.state.rebuild()
+    this.#distrust()
   }
 
   /** Begins at what is committed, with no object kept. */
@@ -79,6 +87,7 @@ export class StreamTask {
 
   /** What was processed since the last commit counts for nothing; to be validated and started again. */
   rollBack(): void {
+    this.#processor.clear()
     this.stale = true
     if (this.status === 'RUNNING') this.status = 'RESTORING'
   }
@@ -110,7 +119,15 @@ export class StreamTask {
 
   async close(): Promise<void> {
     this.status = 'CLOSED'
+    this.#processor.clear()
     await this.state.close()
+  }
+
+  #distrust(): void {
+    this.#processor.clear()
+    this.#unpersisted = []
+    this.complete = false
+    this.stale = true
   }
 
   #makeProcessor(): TaskProcessor {

@@ -85,11 +85,16 @@ export class TaskProcessor {
     return this.#touched
   }
 
+  /** Drops every live object, changed or not, and gives its share of the cache back. */
+  clear(): void {
+    for (const store of this.graph.stores.values()) store.clear()
+  }
+
   /**
    * Takes over what was committed: offsets and clocks. Every object is dropped, and open windows are found again.
    */
   async reset(inputs: ReadonlyMap<string, number>, clock: string): Promise<void> {
-    for (const store of this.graph.stores.values()) store.clear()
+    this.clear()
     this.#inputs.clear()
     for (const [topic, offset] of inputs) this.#inputs.set(topic, offset)
     this.clock.restore(clock)

@@ -58,7 +58,7 @@ export function queryRoutes({ streams, queries, partitions, token }: QueryServer
       const generation = served[0]?.generation ?? -1
       return fail(reply, 421, { code: 'NOT_MINE', message: `partition ${partition} is not here`, generation })
     }
-    const result: unknown = await query(task.view, { key, params })
+    const result = await ask(query, task.view, { key, params })
     const source = sourceOf(task)
     if (result === undefined) return fail(reply, 404, { code: 'NOT_FOUND', message: 'no such key', source })
     return { result, source } satisfies QueryAnswer<unknown>
@@ -67,11 +67,19 @@ export function queryRoutes({ streams, queries, partitions, token }: QueryServer
   async function answerAll(query: Query, params: Record<string, string>): Promise<QueryAllAnswer<unknown>> {
     const results = await Promise.all(
       streams.served().map(async (task) => {
-        const result: unknown = await query(task.view, { params })
+        const result = await ask(query, task.view, { params })
         return { result, partition: task.view.partition, source: sourceOf(task) }
       }),
     )
     return { results }
+  }
+}
+
+async function ask(query: Query, view: TaskView, request: QueryRequest): Promise<unknown> {
+  try {
+    return await query(view, request)
+  } finally {
+    await view.close()
   }
 }
 

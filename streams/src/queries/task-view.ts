@@ -1,5 +1,5 @@
 import type { KeyValueStoreSpec, WindowStoreSpec } from '../topology/stores.js'
-import type { Engine, EngineEntry, EngineWrite, KeyRange } from '../state/engine.js'
+import type { Engine, EngineEntry, EngineSnapshot, EngineWrite, KeyRange } from '../state/engine.js'
 import { storePrefix, storeRange, windowKey, windowKeyAt, windowStartOf } from '../state/store-keys.js'
 import { storedWindowCodec, type StoredWindow } from '../state/window-store.js'
 
@@ -36,30 +36,31 @@ export interface WindowView<K, S> {
   fetch(key: K, fromMs: number, toMs: number): Promise<StoredWindow<S>[]>
 }
 
-/** Read-only, typed access to the committed state of one task. Every value is decoded afresh: it is yours. */
+/** Read-only, typed access to the committed state of one task at one moment. Every value is decoded afresh: it is yours. */
 export class TaskView {
   readonly taskId: string
   readonly partition: number
   readonly #engine: Engine
-  readonly #clock: { readonly streamTimeMs: number; readonly closingClockMs: number }
-  readonly #overlay: ReadonlyMap<string, EngineWrite>
+  readonly #unpersisted: readonly EngineWrite[]
+  /** Newest event time that is committed; -1 before the first record. */
+  readonly streamTimeMs: number
+  /** Windows that are due by this moment were announced closed; -1 before the first record. */
+  readonly closingClockMs: number
+  #moment: { snapshot: EngineSnapshot; overlay: ReadonlyMap<string, EngineWrite> } | undefined
 
   constructor({ taskId, partition, engine, committedClock, unpersisted = [] }: TaskViewOptions) {
     this.taskId = taskId
     this.partition = partition
     this.#engine = engine
-    this.#clock = committedClock
-    this.#overlay = new Map(unpersisted.map((write) => [write.key.toString('latin1'), write]))
+    this.streamTimeMs = committedClock.streamTimeMs
+    this.closingClockMs = committedClock.closingClockMs
+    this.#unpersisted = unpersisted
   }
 
-  /** Newest event time that is committed; -1 before the first record. */
-  get streamTimeMs(): number {
-    return this.#clock.streamTimeMs
-  }
-
-  /** Windows that are due by this moment were announced closed; -1 before the first record. */
-  get closingClockMs(): number {
-    return this.#clock.closingClockMs
+  /** Lets go of the moment it shows; to be called when the query is answered. */
+  async close(): Promise<void> {
+    await this.#moment?.snapshot.close()
+    this.#moment = undefined
   }
 
   keyValue<K, V>(spec: KeyValueStoreSpec<K, V>): KeyValueView<K, V> {
@@ -98,23 +99,31 @@ export class TaskView {
     }
   }
 
+  /** One moment for all reads of a query: commits that come meanwhile are not seen. */
+  get #now() {
+    this.#moment ??= {
+      snapshot: this.#engine.snapshot(),
+      overlay: new Map(this.#unpersisted.map((write) => [write.key.toString('latin1'), write])),
+    }
+    return this.#moment
+  }
+
   #get(engineKey: Buffer): Buffer | undefined {
-    const written = this.#overlay.size === 0 ? undefined : this.#overlay.get(engineKey.toString('latin1'))
-    return written === undefined ? this.#engine.get(engineKey) : written.value
+    const { snapshot, overlay } = this.#now
+    const written = overlay.size === 0 ? undefined : overlay.get(engineKey.toString('latin1'))
+    return written === undefined ? snapshot.get(engineKey) : written.value
   }
 
   async #entries(range: KeyRange): Promise<EngineEntry[]> {
+    const { snapshot, overlay } = this.#now
     const entries: EngineEntry[] = []
-    for await (const entry of this.#engine.entries(range)) {
-      if (!this.#overlay.has(entry[0].toString('latin1'))) entries.push(entry)
+    for await (const entry of snapshot.entries(range)) {
+      if (!overlay.has(entry[0].toString('latin1'))) entries.push(entry)
     }
     const { from, to } = range
-    let overlaid = false
-    for (const { key, value } of this.#overlay.values()) {
-      if (value === undefined || key.compare(from) < 0 || key.compare(to) >= 0) continue
-      entries.push([key, value])
-      overlaid = true
-    }
-    return overlaid ? entries.sort(([a], [b]) => a.compare(b)) : entries
+    const overlaid = [...overlay.values()].flatMap(({ key, value }): EngineEntry[] =>
+      value === undefined || key.compare(from) < 0 || key.compare(to) >= 0 ? [] : [[key, value]],
+    )
+    return overlaid.length === 0 ? entries : [...entries, ...overlaid].sort(([a], [b]) => a.compare(b))
   }
 }

@@ -10,7 +10,8 @@ export interface Persisted {
   changes: ReadonlyMap<string, readonly EngineWrite[]>
   /** Per store: the engine now holds every change before this offset of its changelog. */
   positions: ReadonlyMap<string, number>
-  inputs: ReadonlyMap<string, number>
+  /** Next offset to read per input topic; undefined when the state went on by a changelog, which does not tell. */
+  inputs: ReadonlyMap<string, number> | undefined
   clock: string
 }
 
@@ -66,7 +67,7 @@ export class TaskState {
   /** From now on the store's changelog is the topic of this id, and nothing of it is held. */
   begin(store: string, topicId: string, position: number): void {
     const changelogs = { ...this.#meta.changelogs, [store]: { topicId, position, syncedPosition: position } }
-    this.#meta = { ...this.#meta, changelogs }
+    this.#meta = { ...this.#meta, changelogs, persistedAtMs: Date.now() }
   }
 
   /** Writes what a commit or a piece of changelog changed, in one batch with how far that brings us. */
@@ -84,7 +85,7 @@ export class TaskState {
         cleanClose: false,
         persistedAtMs: now.wallMs,
         changelogs,
-        inputs: { ...this.#meta.inputs, ...Object.fromEntries(inputs) },
+        inputs: inputs === undefined ? {} : { ...this.#meta.inputs, ...Object.fromEntries(inputs) },
         clock,
       },
       sync,
@@ -94,9 +95,9 @@ export class TaskState {
 
   /** Deletes by engine key, besides what commits write: expired windows. */
   async remove(engineKeys: readonly Buffer[]): Promise<void> {
-    await this.engine.write(
+    await this.#apply(
       engineKeys.map((key) => ({ key, value: undefined })),
-      { sync: false },
+      false,
     )
   }
 
@@ -130,13 +131,18 @@ export class TaskState {
       for (const { key, value } of changed) writes.push({ key: Buffer.concat([prefix, key]), value })
     }
     writes.push({ key: META_KEY, value: encodeTaskMeta(meta) })
+    await this.#apply(writes, sync)
+    this.#meta = meta
+  }
+
+  async #apply(writes: readonly EngineWrite[], sync: boolean): Promise<void> {
+    if (this.#broken) throw new Error(`task ${this.taskId}: a write has failed before; its engine must be opened again`)
     try {
       await this.engine.write(writes, { sync })
     } catch (error) {
       this.#broken = true
       throw error
     }
-    this.#meta = meta
   }
 
   #empty(): TaskMeta {

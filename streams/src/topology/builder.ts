@@ -218,8 +218,10 @@ export class AnnouncedKStream<K, S> extends KStream<K, Announcement<S>> {
     merge: (parts: readonly S[], key: K, window: Window) => M,
   ): AnnouncedKStream<K, M> {
     this.graph.claimStore(store.name)
-    checkRetention(store, windows.maxSizeMs + windows.graceMs)
-    checkRetention(this.store, windows.maxSizeMs + windows.graceMs)
+    // Corrections come until the grace of the parts is over, whatever that of the larger windows is.
+    const neededMs = windows.maxSizeMs + Math.max(windows.graceMs, this.windows.graceMs)
+    checkRetention(store, neededMs)
+    checkRetention(this.store, neededMs)
     const spec = {
       kind: 'roll-up',
       store,

@@ -14,7 +14,7 @@ export interface WindowStoreSpec<K, V> {
   readonly name: string
   readonly key: Serde<K>
   readonly value: Serde<V>
-  /** How long a window is kept after its end, in stream time. */
+  /** How long a window is kept after its start, in stream time. */
   readonly retentionMs: number
 }
 
