@@ -53,7 +53,7 @@ export function addMonitoring(
 
 /**
  * Starts to listen.
- * @returns the URL others reach it by
+ * @returns the URL it listens at
  * @throws StartError with what to do when the port is taken or not allowed
  */
 export async function listen(

@@ -1,4 +1,4 @@
-import { bool, list, str, type Settings } from './settings.js'
+import { bool, list, SettingsError, str, type Settings } from './settings.js'
 
 /** Where Kafka is and how to get in: the same for every process. */
 export const KAFKA_SETTINGS = {
@@ -21,9 +21,20 @@ export interface KafkaConnectionSettings {
   sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string }
 }
 
-/** The settings as the Kafka client takes them. */
+/**
+ * The settings as the Kafka client takes them.
+ * @throws SettingsError for settings that only make sense together
+ */
 export function kafkaConfig(settings: Settings<typeof KAFKA_SETTINGS>, clientId: string): KafkaConnectionSettings {
   const mechanism = settings.KAFKA_SASL_MECHANISM as 'plain' | 'scram-sha-256' | 'scram-sha-512' | ''
+  const mistakes: string[] = []
+  if (settings.KAFKA_SSL_CA_FILE !== '' && !settings.KAFKA_SSL) {
+    mistakes.push('KAFKA_SSL_CA_FILE: is for TLS only: set KAFKA_SSL=true too')
+  }
+  if (mechanism !== '' && (settings.KAFKA_SASL_USERNAME === '' || settings.KAFKA_SASL_PASSWORD === '')) {
+    mistakes.push(`KAFKA_SASL_MECHANISM: ${mechanism} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD`)
+  }
+  if (mistakes.length > 0) throw new SettingsError(mistakes)
   return {
     brokers: settings.KAFKA_BROKERS,
     clientId,

@@ -97,7 +97,7 @@ function live<S extends SettingsSpec>(
   }
 
   function fail(error: unknown): void {
-    const expected = error instanceof StartError
+    const expected = error instanceof StartError || error instanceof SettingsError
     if (expected) process.stderr.write(`${definition.name}: ${error.message}\n`)
     else log.fatal({ err: error }, 'cannot go on')
     if (!closing) void end(expected ? EXIT.wrongSetting : EXIT.failure)

@@ -5,7 +5,7 @@ import { KafkaClient } from './kafka/client.js'
 import type { KafkaConfig, KafkaLog } from './kafka/config.js'
 import type { AssignmentMap } from './membership/group-metadata.js'
 import { createMetrics } from './metrics.js'
-import type { TaskStatusName } from './processing/stream-task.js'
+import type { StreamTask, TaskStatusName } from './processing/stream-task.js'
 import type { TaskView } from './queries/task-view.js'
 import type { EngineFactory } from './state/engine.js'
 import { LevelDbEngine } from './state/leveldb-engine.js'
@@ -136,6 +136,10 @@ export class KafkaStreams {
   async start(): Promise<void> {
     if (this.#state !== 'CREATED') throw new Error(`cannot start: the application is ${this.#state}`)
     await this.#directory.open(this.#options.instanceId)
+    if (this.#state !== 'CREATED') {
+      await this.#directory.close()
+      throw new Error('the application was closed while it started')
+    }
     this.#move('REBALANCING')
     const { applicationId, log, metrics } = this.#options
     this.#instance = new StreamInstance({
@@ -206,10 +210,15 @@ export class KafkaStreams {
           view: task.view(),
           instance: this.#directory.instanceId,
           role: active ? 'active' : 'standby',
-          staleMs: active ? 0 : Math.round(sinceHeartbeatMs),
+          staleMs: active ? 0 : Math.round(this.#staleMs(task, instance)),
           generation: instance.generationId,
         }
       })
+  }
+
+  /** How old the state of a task may be that is not surely ours and running. */
+  #staleMs({ status, currentUntilMs }: StreamTask, { lastHeartbeatAtMs }: StreamInstance): number {
+    return performance.now() - (status === 'RUNNING' ? lastHeartbeatAtMs : currentUntilMs)
   }
 
   async #close(): Promise<void> {

@@ -72,6 +72,8 @@ export class StreamInstance {
   #stored: readonly string[] = []
   #prepared = false
   #tasksMatch = true
+  /** Of the last assignment, also while the next one is being joined. */
+  #generationId = -1
   #producerReady = false
   #validating: { tasks: ReadonlySet<string>; abort: AbortController; done: Promise<void> } | undefined
   #failure: { error: unknown } | undefined
@@ -148,7 +150,7 @@ export class StreamInstance {
   }
 
   get generationId(): number {
-    return this.#member.generation?.generationId ?? -1
+    return this.#generationId
   }
 
   /** Whether the group is known to have gone on without us. */
@@ -278,8 +280,9 @@ export class StreamInstance {
     this.#options.onPhase('REBALANCING')
     await this.#stopValidating()
     this.#fetcher.unassignAll()
+    const knownUntilMs = this.#member.lastHeartbeatAtMs
     this.#adopt(await this.#member.join())
-    for (const task of this.#tasks.values()) if (task.status === 'RUNNING') task.status = 'RESTORING'
+    for (const task of this.#tasks.values()) task.suspend(knownUntilMs)
     this.#options.metrics.rebalances.inc()
   }
 
@@ -297,7 +300,8 @@ export class StreamInstance {
     this.#countTasks()
   }
 
-  #adopt({ userData, memberId }: GroupGeneration): void {
+  #adopt({ userData, memberId, generationId }: GroupGeneration): void {
+    this.#generationId = generationId
     const { log, directory } = this.#options
     this.#assignment = decodeAssignmentMap(userData)
     this.#tasksMatch = false
@@ -515,7 +519,7 @@ export class StreamInstance {
     this.#failure = undefined
     this.#commits.drop()
     this.#fetcher.unassignAll()
-    for (const task of this.#tasks.values()) task.rollBack()
+    for (const task of this.#tasks.values()) task.rollBack(this.#member.lastHeartbeatAtMs)
     this.#producerReady = false
     this.#options.metrics.rollbacks.inc()
     this.#countTasks()

@@ -51,7 +51,10 @@ async function equalToTheOracle(): Promise<Comparison> {
     return last.trades >= TRADES && last.differences.length === 0 ? last : undefined
   }
   return until('everything to equal the independent fold', equal, { timeoutMs: 90_000, everyMs: 500 }).catch(
-    () => last!,
+    (error: unknown) => {
+      if (last === undefined) throw error
+      return last
+    },
   )
 }
 

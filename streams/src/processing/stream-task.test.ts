@@ -49,7 +49,7 @@ describe('a task', () => {
 
   it('forgets what was processed when it is rolled back, and is not to be used before it was started again', async () => {
     const { task, budget } = await createTask()
-    task.rollBack()
+    task.rollBack(0)
     expect(task.stale).toBe(true)
     expect(budget.usedBytes).toBe(0)
     expect(task.processor.freeze(0).changes.get('sums')).toEqual([])

@@ -37,6 +37,8 @@ export class StreamTask {
   expireAtStreamMs = 0
   /** Its live objects hold changes that were never committed: they must not be used again. */
   stale = true
+  /** performance.now() until which its state was current, while it is not running. */
+  currentUntilMs = Number.NEGATIVE_INFINITY
   /** Its state was brought up to the group's offsets at least once: it can answer queries. */
   complete = false
 
@@ -86,10 +88,17 @@ export class StreamTask {
   }
 
   /** What was processed since the last commit counts for nothing; to be validated and started again. */
-  rollBack(): void {
+  rollBack(knownUntilMs: number): void {
     this.#processor.clear()
     this.stale = true
-    if (this.status === 'RUNNING') this.status = 'RESTORING'
+    this.suspend(knownUntilMs)
+  }
+
+  /** Not to be processed before it was validated again; `knownUntilMs`: when it was last sure to be current. */
+  suspend(knownUntilMs: number): void {
+    if (this.status !== 'RUNNING') return
+    this.status = 'RESTORING'
+    this.currentUntilMs = knownUntilMs
   }
 
   /** The transaction is committed: queries see it from now on, also before the engine has it. */

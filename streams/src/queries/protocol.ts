@@ -5,7 +5,7 @@ export interface QuerySource {
   readonly instance: string
   readonly role: 'active' | 'standby'
   readonly staleMs: number
-  /** Of the group's assignment; a client never goes back to an older one. */
+  /** Of the group's assignment: of two answers the one of the newer generation counts. */
   readonly generation: number
 }
 

@@ -74,7 +74,7 @@ export class ObjectCache<S> {
   }
 
   add<Entry extends CacheEntry<S>>(entry: Entry, encodedBytes: number): Entry {
-    entry.sizeBytes = ENTRY_OVERHEAD_BYTES + entry.storeKey.length * 2 + encodedBytes * 3
+    entry.sizeBytes = sizeOf(entry, encodedBytes)
     this.#options.budget.used(entry.sizeBytes)
     this.#entries.push(entry)
     return entry
@@ -99,7 +99,9 @@ export class ObjectCache<S> {
     return frozen.map((entry) => {
       entry.dirty = false
       entry.frozen = true
-      return { key: entry.storeKey, value: entry.value === undefined ? undefined : this.#options.encode(entry.value) }
+      const value = entry.value === undefined ? undefined : this.#options.encode(entry.value)
+      this.#resize(entry, value?.length ?? 0)
+      return { key: entry.storeKey, value }
     })
   }
 
@@ -126,6 +128,14 @@ export class ObjectCache<S> {
     this.#hand = 0
   }
 
+  /** Encoding tells how large the value has become. */
+  #resize(entry: CacheEntry<S>, encodedBytes: number): void {
+    const grownBytes = sizeOf(entry, encodedBytes) - entry.sizeBytes
+    entry.sizeBytes += grownBytes
+    this.#options.budget.used(grownBytes)
+    this.#options.budget.pinned(grownBytes)
+  }
+
   /** The clock algorithm: one turn at most, unpinned entries that were not used since the last turn go. */
   #evict(): void {
     const { budget, forget } = this.#options
@@ -144,4 +154,9 @@ export class ObjectCache<S> {
       forget(entry)
     }
   }
+}
+
+/** An estimate: an object takes about three times its encoded size, besides what every entry costs. */
+function sizeOf({ storeKey }: { storeKey: Buffer }, encodedBytes: number): number {
+  return ENTRY_OVERHEAD_BYTES + storeKey.length * 2 + encodedBytes * 3
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { StreamsError } from '../errors.js'
@@ -73,10 +73,6 @@ export class StateDirectory {
   /** Tasks whose state lies here. */
   async storedTasks(): Promise<string[]> {
     return (await readdir(join(this.#root, 'tasks'))).filter((name) => /^\d+_\d+$/.test(name))
-  }
-
-  async removeTask(taskId: string): Promise<void> {
-    await rm(this.taskDirectory(taskId), { recursive: true, force: true })
   }
 
   close(): Promise<void> {

@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest'
+import { KAFKA_SETTINGS, kafkaConfig } from './kafka-settings.js'
+import { readSettings } from './settings.js'
+
+const config = (env: NodeJS.ProcessEnv) => kafkaConfig(readSettings(KAFKA_SETTINGS, env), 'test')
+
+describe('the settings of Kafka', () => {
+  it('take several brokers and no login by default', () => {
+    expect(config({ KAFKA_BROKERS: 'a:9092, b:9092,' })).toEqual({ brokers: ['a:9092', 'b:9092'], clientId: 'test' })
+  })
+
+  it('take TLS with an authority of your own, and a login', () => {
+    const env = { KAFKA_SSL: 'true', KAFKA_SSL_CA_FILE: '/ca.pem', KAFKA_SASL_MECHANISM: 'scram-sha-512' }
+    expect(config({ ...env, KAFKA_SASL_USERNAME: 'me', KAFKA_SASL_PASSWORD: 'secret' })).toMatchObject({
+      ssl: { caFile: '/ca.pem' },
+      sasl: { mechanism: 'scram-sha-512', username: 'me', password: 'secret' },
+    })
+  })
+
+  it('tell all that does not fit together at once, without the password', () => {
+    const env = { KAFKA_SSL_CA_FILE: '/ca.pem', KAFKA_SASL_MECHANISM: 'plain', KAFKA_SASL_PASSWORD: 'secret' }
+    expect(() => config(env)).toThrow(/KAFKA_SSL=true.*KAFKA_SASL_USERNAME/)
+    expect(() => config(env)).not.toThrow(/secret/)
+  })
+})
