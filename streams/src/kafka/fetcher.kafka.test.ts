@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
+import { KafkaAdmin } from './admin.js'
 import type { FetchedChunk } from './fetched-chunk.js'
 import { Fetcher, type FetcherOptions } from './fetcher.js'
 import { peekNextOffset } from './records/decode.js'
@@ -306,7 +307,15 @@ describe('read_committed', () => {
         else await transaction.abort()
       }
     }
-    const end = Number((await (await cluster.admin()).fetchTopicOffsets(topic))[0]!.high)
+    // A transaction is decided at once, but its marker is written to the partition a little later.
+    const admin = new KafkaAdmin(client)
+    const endOf = async (isolation: 'read_committed' | 'read_uncommitted') =>
+      (await admin.listOffsets(topic, [0], 'latest', isolation)).get(0)!
+    await until(
+      async () => (await endOf('read_committed')) === (await endOf('read_uncommitted')),
+      'every transaction was ended on the partition',
+    )
+    const end = await endOf('read_committed')
     // From the start, and resumed at every offset: nothing aborted shows, nothing committed is missing.
     const seenFrom = async (offset: number, maxBytesPerPartition: number) => {
       const fetcher = fetcherOf({ maxBytesPerPartition })
