@@ -3,7 +3,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { readFileSync } from 'node:fs'
 import { COMPONENTS, healthAnswer } from './schemas.js'
-import { CONTENT_SECURITY_POLICY } from './security.js'
+import { DOCS_SECURITY_POLICY } from './security.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
@@ -57,7 +57,7 @@ export async function addDocumentation(app: FastifyInstance): Promise<void> {
     },
     refResolver: { buildLocalReference: (json, _baseUri, _fragment, index) => String(json.$id ?? `schema-${index}`) },
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY, indexPrefix: '' })
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_SECURITY_POLICY, indexPrefix: '' })
 }
 
 /** What has a default need not be given, which the generator does not see: validation fills defaults in before it checks. */

@@ -24,7 +24,7 @@ test('the page is asked for again each time, its assets never', async () => {
   const page = await subject.app.inject('/')
   expect(page.body).toContain('<title>page</title>')
   expect(page.headers['cache-control']).toBe('no-cache')
-  expect(page.headers['content-security-policy']).toContain("script-src 'self'")
+  expect(page.headers['content-security-policy']).toContain("script-src 'self'; style-src 'self';")
   const asset = await subject.app.inject('/assets/index-abc.js')
   expect(asset.headers['content-type']).toContain('javascript')
   expect(asset.headers['cache-control']).toContain('immutable')

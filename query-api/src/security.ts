@@ -2,20 +2,25 @@ import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 
 /**
- * What a page of ours may do: load itself, nothing foreign, talk to where it came from. Inline styles are needed by the
- * chart and by Swagger UI; scripts are files of ours only. `ws:`/`wss:` is for browsers to whom 'self' means http alone.
+ * What a page of ours may do: load itself, nothing foreign, and talk to where it came from. `ws:` and `wss:` are for
+ * browsers to whom 'self' means http alone.
  */
-export const CONTENT_SECURITY_POLICY = [
-  "default-src 'self'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data:",
-  "connect-src 'self' ws: wss:",
-  "object-src 'none'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
+const policy = (styles: string) =>
+  [
+    "default-src 'self'",
+    "script-src 'self'",
+    `style-src ${styles}`,
+    "img-src 'self' data:",
+    "connect-src 'self' ws: wss:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+
+export const CONTENT_SECURITY_POLICY = policy("'self'")
+/** Swagger UI writes styles into its elements. */
+export const DOCS_SECURITY_POLICY = policy("'self' 'unsafe-inline'")
 
 const HEADERS = {
   'content-security-policy': CONTENT_SECURITY_POLICY,

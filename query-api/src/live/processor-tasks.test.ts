@@ -37,11 +37,10 @@ test('every processor is asked with the token, and its tasks are told under its 
   expect(asked).toEqual(['/tasks Bearer secret'])
 })
 
-test('one that is gone, silent, refuses, answers nonsense or without end is told as an error; the others are told as ever', async () => {
+test('one that is gone, refuses, answers nonsense or without end is told as an error; the others are told as ever', async () => {
   const endpoints = {
     good: await processor((_, response) => response.end('{"tasks":[]}')),
     gone: 'http://127.0.0.1:1',
-    silent: await processor(() => undefined),
     refuses: await processor((_, response) => response.writeHead(401).end()),
     nonsense: await processor((_, response) => response.end('<html>')),
     empty: await processor((_, response) => response.end('null')),
@@ -55,7 +54,7 @@ test('one that is gone, silent, refuses, answers nonsense or without end is told
     redirects: await processor((_, response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end()),
     hidden: null,
   }
-  const gathered = await new ProcessorTasks(routing(endpoints), { timeoutMs: 500 }).gather()
+  const gathered = await new ProcessorTasks(routing(endpoints), { timeoutMs: 20_000 }).gather()
   expect(gathered.map(({ instance, error }) => [instance, error === undefined])).toEqual(
     Object.keys(endpoints).map((instance) => [instance, instance === 'good']),
   )
@@ -63,4 +62,10 @@ test('one that is gone, silent, refuses, answers nonsense or without end is told
   expect(errorOf('refuses')).toBe('it answered 401')
   expect(errorOf('empty')).toBe('its answer has no tasks')
   expect(errorOf('endless')).toBe('its answer is too long')
+}, 30_000)
+
+test('one that is silent is not waited for longer than agreed', async () => {
+  const endpoint = await processor(() => undefined)
+  const [silent] = await new ProcessorTasks(routing({ silent: endpoint }), { timeoutMs: 100 }).gather()
+  expect(silent).toEqual({ instance: 'silent', endpoint, error: expect.stringContaining('timeout') as string })
 })
