@@ -8,6 +8,8 @@ import { KafkaStreams } from './application.js'
 import { KafkaAdmin } from './kafka/admin.js'
 import { KafkaClient } from './kafka/client.js'
 import type { KafkaLog } from './kafka/config.js'
+import { RecordAccumulator } from './kafka/records/encode.js'
+import { TransactionalProducer } from './kafka/transactional-producer.js'
 import { utf8, type Serde } from './serde.js'
 import { StreamsBuilder } from './topology/builder.js'
 import { keyValueStore } from './topology/stores.js'
@@ -173,6 +175,24 @@ describe('an application', () => {
     await start('a')
     await settled()
     await send(10, 10)
+    await settled()
+  })
+
+  it('begins at the beginning when nothing was ever committed, whatever an aborted transaction left in the changelog', async () => {
+    const admin = new KafkaAdmin(client)
+    const changelog = `${run}-sums-changelog`
+    await admin.createTopics([{ name: changelog, partitions: PARTITIONS }])
+    const dead = new TransactionalProducer(client, { transactionalId: `${run}-dead`, transactionTimeoutMs: 10_000 })
+    await dead.init()
+    const records = new RecordAccumulator()
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      records.append(changelog, partition, Buffer.from('key 0'), Buffer.from('41'), Date.now())
+    }
+    await client.watchTopics([changelog])
+    await dead.produce(records)
+    await dead.end('abort')
+    await send(5, 5)
+    await start('a')
     await settled()
   })
 

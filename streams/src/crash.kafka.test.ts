@@ -192,7 +192,7 @@ describe('a frozen instance that wakes up after it was expelled', () => {
     frozen.signal('SIGSTOP')
     await sending
     await vi.waitFor(
-      () => expect(other.lines.findLast(({ tasks }) => tasks !== undefined)?.tasks).toHaveLength(PARTITIONS),
+      () => expect(other.lines.findLast(({ message }) => message === 'tasks assigned')?.tasks).toHaveLength(PARTITIONS),
       { timeout: 30_000, interval: 50 },
     )
     await send(100)

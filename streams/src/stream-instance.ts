@@ -233,13 +233,13 @@ export class StreamInstance {
 
   async #getReady(): Promise<void> {
     if (!this.#prepared) await this.#prepare()
-    // Expelled with work under way: none of it may be committed any more.
-    if (this.#member.state === 'lost' && (this.#commits.busy || this.#commits.hasWork)) await this.#discard()
+    if (this.#member.state === 'rebalance-needed') await this.#drain()
+    // Expelled, or no time left, with work under way: none of it may be committed any more.
+    if (this.#member.state !== 'stable' && (this.#commits.busy || this.#commits.hasWork)) await this.#discard()
     if (!this.#producerReady) {
       await this.#producer.init({ signal: this.#stopping.signal })
       this.#producerReady = true
     }
-    if (this.#member.state === 'rebalance-needed') await this.#drain()
     if (this.#member.state !== 'stable') await this.#join()
     if (!this.#tasksMatch) await this.#matchTasks()
     this.#validateWhatIsNot()
@@ -258,13 +258,18 @@ export class StreamInstance {
     this.#prepared = true
   }
 
-  /** Before a rebalance: everything processed so far is committed with the generation it was processed under. */
+  /**
+   * Before a rebalance: everything processed so far is committed with the generation it was processed under. When the
+   * commit under way took more than half of the time the group waits for us, the rest is left to be dropped.
+   */
   async #drain(): Promise<void> {
+    const startedAtMs = performance.now()
     await this.#stopValidating()
     await this.#commits.settled()
     this.#throwFailure()
     const generation = this.#member.generation
-    if (this.#commits.hasWork && generation !== undefined) {
+    const inTime = performance.now() - startedAtMs < this.#options.rebalanceTimeoutMs / 2
+    if (this.#commits.hasWork && generation !== undefined && inTime) {
       this.#commits.start(
         this.#running().filter(({ processor }) => processor.touched),
         generation,

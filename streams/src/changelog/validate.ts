@@ -5,6 +5,7 @@ import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
 import type { StreamTask } from '../processing/stream-task.js'
 import { changelogTopic, DELETE_RETENTION_MS } from './changelog-topics.js'
+import { storeRange } from '../state/store-keys.js'
 import { replay, type ReplayProgress, type ReplayTarget } from './replay.js'
 
 const UNSTABLE_POLL_MS = 10
@@ -173,16 +174,15 @@ async function startingPoint(
   const { partition, state, subTopology } = task
   const inputs = new Map<string, number>()
   let clock = '{}'
-  const stateless = subTopology.stores.every(({ name }) => {
-    const { logStart, highWatermark } = ends.get(changelogTopic(applicationId, name))!.get(partition)!
-    return highWatermark === logStart
-  })
+  const changelogsAreWhole = subTopology.stores.every(
+    ({ name }) => ends.get(changelogTopic(applicationId, name))!.get(partition)!.logStart === 0,
+  )
   for (const topic of subTopology.sourceTopics) {
     const { offset, metadata } = committed.get(`${topic}-${partition}`)!
     if (offset >= 0) {
       inputs.set(topic, offset)
       if (metadata !== '') clock = metadata
-    } else if (stateless) {
+    } else if (changelogsAreWhole && (await isEmpty(task))) {
       inputs.set(topic, (await admin.listOffsets(topic, [partition], 'earliest', 'read_committed')).get(partition)!)
     } else {
       const stored = state.meta.inputs[topic]
@@ -193,6 +193,18 @@ async function startingPoint(
     }
   }
   return { inputs, clock }
+}
+
+/**
+ * Whether nothing was ever committed, asked when the engine is complete up to the end of its changelogs. Their being
+ * empty is too much to ask: a first transaction that was aborted leaves records in them which nobody may see.
+ */
+async function isEmpty({ state, subTopology }: StreamTask): Promise<boolean> {
+  for (const { name } of subTopology.stores) {
+    const { from, to } = storeRange(name)
+    if ((await state.engine.seek(from, to)) !== undefined) return false
+  }
+  return true
 }
 
 function offsetsLost(task: string, topic: string, partition: number): StreamsError {

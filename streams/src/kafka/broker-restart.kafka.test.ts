@@ -97,6 +97,7 @@ it('transactions go on after the restart: every one is there whole or not at all
   await expect.poll(() => committed.size, PATIENT).toBeGreaterThan(before + 20)
   stop = true
   await running
+  for (const partition of [0, 1]) await expect.poll(() => kafka.isDecided(topic, partition), PATIENT).toBe(true)
   const [first, second] = await Promise.all([0, 1].map((partition) => kafka.values(topic, partition)))
   expect(first).toEqual(second)
   const found = new Set(first!.map(Number))

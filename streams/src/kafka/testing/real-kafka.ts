@@ -38,6 +38,16 @@ export class RealKafka {
   }
 
   /** Everything in a partition that this isolation shows, values as text. */
+  /** Whether every transaction on a partition is ended there: decided is one thing, the marker comes a little later. */
+  async isDecided(topic: string, partition: number): Promise<boolean> {
+    const [committed, written] = await Promise.all(
+      (['read_committed', 'read_uncommitted'] as const).map((isolation) =>
+        this.admin.listOffsets(topic, [partition], 'latest', isolation),
+      ),
+    )
+    return committed!.get(partition) === written!.get(partition)
+  }
+
   async values(topic: string, partition: number, isolation: IsolationLevel = 'read_committed'): Promise<string[]> {
     const values: string[] = []
     const end = (await this.admin.listOffsets(topic, [partition], 'latest', isolation)).get(partition)!

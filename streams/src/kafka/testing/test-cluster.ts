@@ -37,7 +37,7 @@ export class TestCluster {
   }
 
   name(purpose: string): string {
-    return `kafka-consume-${purpose}-${randomBytes(4).toString('hex')}`
+    return `test-${purpose}-${randomBytes(4).toString('hex')}`
   }
 
   async admin(): Promise<Admin> {
@@ -52,9 +52,20 @@ export class TestCluster {
     const topic = this.name('topic')
     const admin = await this.admin()
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
-    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }], waitForLeaders: true })
+    // Waits for the leaders by itself: KafkaJS's own wait gives up on a broker that has not heard of the topic yet.
+    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }], waitForLeaders: false })
+    await until(() => this.#isLed(admin, topic, partitions), `topic ${topic} has leaders`)
     this.#closers.push(() => admin.deleteTopics({ topics: [topic] }))
     return topic
+  }
+
+  async #isLed(admin: Admin, topic: string, partitions: number): Promise<boolean> {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+      return topics[0]?.partitions.length === partitions && topics[0].partitions.every(({ leader }) => leader >= 0)
+    } catch {
+      return false
+    }
   }
 
   client(clientId = 'test'): KafkaClient {
