@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Registry } from 'prom-client'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest'
-import { readDeadLetter } from '@candlewick/schemas/dead-letter'
+import { readDeadLetter } from '@candlewick/streams/kafka/dead-letter'
 import { averageCodec, barCodec, tradeCodec } from '@candlewick/schemas/codecs'
 import { topicNames, topicSpecs } from '@candlewick/schemas/topics'
 import { KafkaAdmin } from '@candlewick/streams/kafka/admin'

@@ -1,5 +1,6 @@
 import type { Interval } from '@candlewick/schemas/intervals'
-import { keyValueStore, utf8, windowStore } from '@candlewick/streams'
+import { symbolKey } from '@candlewick/schemas/codecs'
+import { keyValueStore, windowStore } from '@candlewick/streams'
 import { averageStateCodec, barStateCodec, minuteStateCodec } from './market/state-codecs.js'
 
 export const DAY_MS = 24 * 60 * 60 * 1000
@@ -12,15 +13,15 @@ const PARTS_RETENTION_MS = 3 * DAY_MS
 const DAYS_RETENTION_MS = 8 * DAY_MS
 
 /** State by symbol, and by symbol and start of the bar. The names are those of the changelog topics: never change them. */
-export const averages = keyValueStore('averages', { key: utf8, value: averageStateCodec })
+export const averages = keyValueStore('averages', { key: symbolKey, value: averageStateCodec })
 export const minutes = windowStore('minutes', {
-  key: utf8,
+  key: symbolKey,
   value: minuteStateCodec,
   retentionMs: PARTS_RETENTION_MS,
 })
 
 const merged = (name: string, retentionMs: number) =>
-  windowStore(name, { key: utf8, value: barStateCodec, retentionMs })
+  windowStore(name, { key: symbolKey, value: barStateCodec, retentionMs })
 
 /** Closed bars longer than a minute. */
 export const longerBars = {

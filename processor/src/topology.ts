@@ -1,4 +1,4 @@
-import { averageCodec, barCodec, tradeCodec } from '@candlewick/schemas/codecs'
+import { averageCodec, barCodec, symbolKey, tradeCodec } from '@candlewick/schemas/codecs'
 import type { Interval } from '@candlewick/schemas/intervals'
 import type { TopicNames } from '@candlewick/schemas/topics'
 import type { Bar } from '@candlewick/schemas/types'
@@ -6,7 +6,6 @@ import {
   calendarDays,
   StreamsBuilder,
   tumbling,
-  utf8,
   type AnnouncedKStream,
   type Announcement,
   type Topology,
@@ -43,7 +42,7 @@ export function barWindows(dayTimeZone: string): BarWindows {
 export function marketTopology(topics: TopicNames, windows: BarWindows): Topology {
   const builder = new StreamsBuilder()
   const trades = builder.stream(topics.trades, {
-    key: utf8,
+    key: symbolKey,
     value: tradeCodec,
     timestamp: (trade) => trade.timestamp,
     deadLetterTopic: topics.deadLetters,
@@ -54,7 +53,7 @@ export function marketTopology(topics: TopicNames, windows: BarWindows): Topolog
     .aggregate(averages, emptyAverage, addTrade)
     .toStream()
     .mapValues(publishAverage)
-    .to(topics.averages, { key: utf8, value: averageCodec, timestamp: (average) => average.asOf })
+    .to(topics.averages, { key: symbolKey, value: averageCodec, timestamp: (average) => average.asOf })
 
   // Price updates and official prints are left out before the windows: they would open empty ones.
   const oneMinute = trades
@@ -72,7 +71,7 @@ export function marketTopology(topics: TopicNames, windows: BarWindows): Topolog
     bars
       .filter(({ value }) => isPriced(value))
       .mapValues((announcement, symbol) => toBar(announcement, symbol, interval))
-      .to(topics.bars, { key: utf8, value: barCodec, timestamp: (bar) => bar.start })
+      .to(topics.bars, { key: symbolKey, value: barCodec, timestamp: (bar) => bar.start })
   }
   publish('1m', oneMinute)
   publish('5m', fiveMinutes)

@@ -1,5 +1,5 @@
 import { tradeCodec } from '@candlewick/schemas/codecs'
-import { readDeadLetter } from '@candlewick/schemas/dead-letter'
+import { readDeadLetter } from '@candlewick/streams/kafka/dead-letter'
 import { Registry } from 'prom-client'
 import { describe, expect, it, vi } from 'vitest'
 import { GapLog } from './gaps.js'

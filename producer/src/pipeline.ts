@@ -1,4 +1,4 @@
-import { deadLetterHeaders } from '@candlewick/schemas/dead-letter'
+import { deadLetterHeaders } from '@candlewick/streams/kafka/dead-letter'
 import type { Trade } from '@candlewick/schemas/types'
 import type { Logger } from '@candlewick/service/logger'
 import { systemClock, type Clock } from './clock.js'

@@ -1,5 +1,6 @@
 import type avsc from 'avsc'
 import { compile } from './avro.js'
+import { internText } from './intern.js'
 import {
   readIdTable,
   readSchema,
@@ -54,6 +55,12 @@ export interface Codec<T> {
   decode(bytes: Buffer, start?: number, end?: number): T
   /** Makes what earlier schemas wrote readable. Awaited before RUNNING, so that decode can stay synchronous. */
   prepare(resolver?: SchemaResolver): Promise<void>
+}
+
+/** The key of every topic: the symbol as UTF-8. */
+export const symbolKey = {
+  encode: (symbol: string) => Buffer.from(symbol, 'utf8'),
+  decode: internText,
 }
 
 const idTable = readIdTable()

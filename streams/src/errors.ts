@@ -24,3 +24,10 @@ export class StreamsError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/** A short code that groups causes, for a header or a label: the error's own, else its name. */
+export function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'Error'
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' ? code : error.name
+}

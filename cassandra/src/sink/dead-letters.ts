@@ -1,4 +1,4 @@
-import { deadLetterHeaders } from '@candlewick/schemas/dead-letter'
+import { deadLetterHeaders } from '@candlewick/streams/kafka/dead-letter'
 import type { KafkaClient } from '@candlewick/streams/kafka/client'
 import { IdempotentProducer } from '@candlewick/streams/kafka/idempotent-producer'
 import type { Log } from '../client.js'

@@ -1,3 +1,4 @@
+import { codeOf, messageOf } from '../errors.js'
 import { deadLetterHeaders } from '../kafka/dead-letter.js'
 import type { KafkaClient } from '../kafka/client.js'
 import { partitionFor } from '../kafka/partitioner.js'
@@ -130,7 +131,12 @@ export class CommitPipeline {
     const partitions = this.#options.client.partitionCount(deadLetterTopic)
     const target = key === null ? partition % partitions : partitionFor(key, partitions)
     const now = Date.now()
-    const headers = deadLetterHeaders({ error, atMs: now, topic, partition, offset, reason: 'undecodable' })
+    const headers = deadLetterHeaders({
+      exception: codeOf(error),
+      message: messageOf(error),
+      timeMs: now,
+      record: { topic, partition, offset },
+    })
     this.#interval.records.append(deadLetterTopic, target, key, value, now, headers)
   }
 }

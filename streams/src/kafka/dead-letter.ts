@@ -1,31 +1,65 @@
 import type { RecordHeader } from './records/encode.js'
 
-/** Where a record came from that went to a dead-letter topic, and why. */
+/**
+ * The headers of a dead letter, named as Kafka Streams names them (KIP-1034), plus the time, which it leaves to the
+ * record's timestamp. https://cwiki.apache.org/confluence/display/KAFKA/KIP-1034
+ */
+export const DEAD_LETTER_HEADERS = {
+  exception: '__streams.errors.exception',
+  message: '__streams.errors.message',
+  topic: '__streams.errors.topic',
+  partition: '__streams.errors.partition',
+  offset: '__streams.errors.offset',
+  time: '__streams.errors.time',
+} as const
+
 export interface DeadLetter {
-  error: unknown
-  /** When it was put aside, epoch ms. */
-  atMs: number
-  topic?: string
-  partition?: number
-  offset?: number
-  /** A short code that groups causes: `UNDECODABLE`, `price-not-positive`, ... */
-  reason: string
+  /** Code or name of the error, e.g. TRUNCATED: what groups causes. */
+  exception: string
+  /** What is wrong, for people. */
+  message: string
+  /** When it failed, epoch ms. */
+  timeMs: number
+  /** Where it was read; absent for what never was on a topic, such as a feed's frame. */
+  record?: { topic: string; partition: number; offset: number }
 }
 
-const PREFIX = '__streams.errors.'
+/** Feeds and their texts have no bound, a header must: longer messages are cut. */
+const LONGEST_MESSAGE = 1000
 
-/** The headers a dead letter carries, by the names of KIP-1034, besides our own `reason` and `time`. */
-export function deadLetterHeaders({ error, atMs, topic, partition, offset, reason }: DeadLetter): RecordHeader[] {
-  const texts: Record<string, string | undefined> = {
-    exception: error instanceof Error ? error.name : 'Error',
-    message: (error instanceof Error ? error.message : String(error)).slice(0, 1000),
-    topic,
-    partition: partition?.toString(),
-    offset: offset?.toString(),
-    reason,
-    time: new Date(atMs).toISOString(),
+/** The headers to send a dead letter with; its key and value are the bytes as they came. */
+export function deadLetterHeaders({ exception, message, timeMs, record }: DeadLetter): RecordHeader[] {
+  const fields: [key: string, text: string][] = [
+    [DEAD_LETTER_HEADERS.exception, exception],
+    [DEAD_LETTER_HEADERS.message, message.slice(0, LONGEST_MESSAGE)],
+    [DEAD_LETTER_HEADERS.time, String(timeMs)],
+  ]
+  if (record !== undefined) {
+    fields.push(
+      [DEAD_LETTER_HEADERS.topic, record.topic],
+      [DEAD_LETTER_HEADERS.partition, String(record.partition)],
+      [DEAD_LETTER_HEADERS.offset, String(record.offset)],
+    )
   }
-  return Object.entries(texts)
-    .filter((entry): entry is [string, string] => entry[1] !== undefined)
-    .map(([name, text]) => ({ key: PREFIX + name, value: Buffer.from(text, 'utf8') }))
+  return fields.map(([key, text]) => ({ key, value: Buffer.from(text, 'utf8') }))
+}
+
+/** The inverse of deadLetterHeaders; `undefined` when the headers are not a dead letter's. */
+export function readDeadLetter(headers: readonly { key: string; value: Buffer | null }[]): DeadLetter | undefined {
+  const texts = new Map(headers.map(({ key, value }) => [key, value?.toString('utf8') ?? '']))
+  const exception = texts.get(DEAD_LETTER_HEADERS.exception)
+  if (exception === undefined) return undefined
+  const topic = texts.get(DEAD_LETTER_HEADERS.topic)
+  return {
+    exception,
+    message: texts.get(DEAD_LETTER_HEADERS.message) ?? '',
+    timeMs: Number(texts.get(DEAD_LETTER_HEADERS.time) ?? 0),
+    ...(topic !== undefined && {
+      record: {
+        topic,
+        partition: Number(texts.get(DEAD_LETTER_HEADERS.partition)),
+        offset: Number(texts.get(DEAD_LETTER_HEADERS.offset)),
+      },
+    }),
+  }
 }

@@ -9,7 +9,7 @@ const letter: DeadLetter = {
 }
 
 test('a dead letter names its error and where it was read as Kafka Streams does (KIP-1034)', () => {
-  const headers = Object.fromEntries(deadLetterHeaders(letter).map(({ key, value }) => [key, value.toString()]))
+  const headers = Object.fromEntries(deadLetterHeaders(letter).map(({ key, value }) => [key, value?.toString()]))
   expect(headers).toEqual({
     '__streams.errors.exception': 'TRUNCATED',
     '__streams.errors.message': 'trade: the record ends too early',
