@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { Pipeline } from './pipeline.js'
+
+const TRADES = 15_000
+
+let pipeline: Pipeline
+
+beforeAll(async () => {
+  const exchange = { seed: '11', tradesPerSecond: 500, symbols: 200, total: TRADES }
+  pipeline = await Pipeline.start(exchange, { restartAfterMs: null })
+}, 180_000)
+
+afterAll(() => pipeline?.stop(), 60_000)
+
+it('Cassandra and Kafka may be killed under load: what is up goes on, and in the end nothing is missing', async () => {
+  const { stack } = pipeline
+  await pipeline.untilFolded(2_000)
+
+  stack.child('cassandra').kill('SIGKILL')
+  // Without Cassandra everything live goes on as before.
+  await pipeline.untilFolded(6_000)
+
+  stack.child('kafka').kill('SIGKILL')
+  // Without Kafka the feed is read on, into the producer's buffer.
+  await pipeline.untilSent((await pipeline.sent()).sent + 3_000)
+  await Promise.all([stack.child('kafka').restart(), stack.child('cassandra').restart()])
+  await pipeline.untilAllIsSent()
+
+  const { differences, trades, bars } = await pipeline.comparedWithOracle()
+
+  expect(await pipeline.gaps()).toEqual([])
+  expect(differences).toEqual([])
+  expect(trades).toBe(TRADES)
+  expect(bars).toBeGreaterThan(100)
+}, 240_000)
