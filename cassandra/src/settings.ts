@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { makeValidator } from 'envalid'
 import { bool, integer, list, port, str, type Settings } from '@candlewick/service/settings'
-import { StartError } from '@candlewick/service/process'
+import { readTls, type TlsTexts } from '@candlewick/service/tls-files'
 
 /** A name that CQL takes without quotes: lower case, at most 48 characters. */
 const keyspaceName = makeValidator<string>((input) => {
@@ -24,6 +23,8 @@ export const CASSANDRA_SETTINGS = {
   CASSANDRA_PASSWORD: str({ default: '', desc: 'password for Cassandra' }),
   CASSANDRA_SSL: bool({ default: false, desc: 'speak TLS to Cassandra' }),
   CASSANDRA_SSL_CA_FILE: str({ default: '', desc: 'PEM file of the authority that signed the nodes’ certificates' }),
+  CASSANDRA_SSL_CERT_FILE: str({ default: '', desc: 'PEM file of our own certificate, for nodes that ask for one' }),
+  CASSANDRA_SSL_KEY_FILE: str({ default: '', desc: 'PEM file of its private key' }),
   CASSANDRA_CONSISTENCY: str({
     choices: CONSISTENCIES,
     default: 'LOCAL_QUORUM',
@@ -31,23 +32,28 @@ export const CASSANDRA_SETTINGS = {
   }),
 }
 
-/** Plain data, so that it can be handed to a worker thread. Never log it: it holds the password. */
+/** Plain data, so that it can be handed to a worker thread. Never log it: it holds the password and the private key. */
 export interface CassandraConfig {
   contactPoints: readonly string[]
   port: number
   keyspace: string
   localDataCenter: string
   login?: { username: string; password: string }
-  /** `ca`: PEM text; without it the authorities Node knows. */
-  tls?: { ca?: string }
+  tls?: TlsTexts
   consistency: ConsistencyName
 }
 
 /**
  * The settings as our clients take them.
- * @throws StartError when the CA file cannot be read
+ * @throws SettingsError for files of TLS that cannot be used
  */
 export function cassandraConfig(settings: Settings<typeof CASSANDRA_SETTINGS>): CassandraConfig {
+  const tls = readTls('CASSANDRA', {
+    on: settings.CASSANDRA_SSL,
+    caFile: settings.CASSANDRA_SSL_CA_FILE,
+    certFile: settings.CASSANDRA_SSL_CERT_FILE,
+    keyFile: settings.CASSANDRA_SSL_KEY_FILE,
+  })
   return {
     contactPoints: settings.CASSANDRA_CONTACT_POINTS,
     port: settings.CASSANDRA_PORT,
@@ -56,17 +62,8 @@ export function cassandraConfig(settings: Settings<typeof CASSANDRA_SETTINGS>): 
     ...(settings.CASSANDRA_USERNAME !== '' && {
       login: { username: settings.CASSANDRA_USERNAME, password: settings.CASSANDRA_PASSWORD },
     }),
-    ...(settings.CASSANDRA_SSL && { tls: readCa(settings.CASSANDRA_SSL_CA_FILE) }),
+    ...(tls !== undefined && { tls }),
     consistency: settings.CASSANDRA_CONSISTENCY,
-  }
-}
-
-function readCa(file: string): { ca?: string } {
-  if (file === '') return {}
-  try {
-    return { ca: readFileSync(file, 'utf8') }
-  } catch (error) {
-    throw new StartError(`CASSANDRA_SSL_CA_FILE: cannot read ${file}`, { cause: error })
   }
 }
 

@@ -14,7 +14,7 @@ export const SINK_SETTINGS = {
   TOPIC_PREFIX: str({ default: '', desc: 'what all topic names begin with' }),
 }
 
-/** @throws StartError when a file that a setting names cannot be read */
+/** @throws SettingsError for settings that only make sense together, and for files that cannot be used */
 export function sinkConfig(settings: Settings<typeof SINK_SETTINGS>): SinkConfig {
   return {
     kafka: kafkaConfig(settings, `${settings.APPLICATION_ID}-sink`),

@@ -1,3 +1,4 @@
+import { kafkaSettingsBehind } from './kafka-settings.js'
 import { createLogger, type Logger } from './logger.js'
 import { describeSettings, readSettings, SettingsError, str, type Settings, type SettingsSpec } from './settings.js'
 
@@ -28,7 +29,7 @@ export interface ProcessContext<S extends SettingsSpec> {
   log: Logger
   /** Registers what is to be closed at the end; closed in reverse order of registration. */
   onClose(name: string, close: () => Promise<void> | void): void
-  /** Ends the process in order because it cannot go on: exit code 1 for a StartError, else 70. */
+  /** Ends the process in order because it cannot go on: exit code 1 for what a setting mends, else 70. */
   fail(error: unknown): void
 }
 
@@ -97,8 +98,10 @@ function live<S extends SettingsSpec>(
   }
 
   function fail(error: unknown): void {
-    const expected = error instanceof StartError || error instanceof SettingsError
-    if (expected) process.stderr.write(`${definition.name}: ${error.message}\n`)
+    const behind = kafkaSettingsBehind(error)
+    const expected = error instanceof StartError || error instanceof SettingsError || behind !== undefined
+    const hint = behind === undefined ? '' : `; look at ${behind}`
+    if (expected) process.stderr.write(`${definition.name}: ${(error as Error).message}${hint}\n`)
     else log.fatal({ err: error }, 'cannot go on')
     if (!closing) void end(expected ? EXIT.wrongSetting : EXIT.failure)
   }

@@ -6,16 +6,27 @@ import { ensureJars } from './jars.js'
 import { javaCommand } from './paths.js'
 import { freePort, LOOPBACK } from './ports.js'
 import { asks, waitReady } from './ready.js'
+import {
+  scramArguments,
+  secureListeners,
+  type KafkaSecurity,
+  type SecureBrokers,
+  type SecureListeners,
+} from './kafka-security.js'
 import { processOf, withPortRetries, type Server, type ServerOptions } from './server.js'
 
 export interface KafkaServer extends Server {
   /** For KAFKA_BROKERS. */
   readonly brokers: string
+  /** The doors that `security` opens. */
+  readonly secure?: SecureBrokers
 }
 
 export interface KafkaOptions extends ServerOptions {
   /** Default: a free one. */
   port?: number
+  /** Opens listeners with TLS and logins beside the one without. */
+  security?: KafkaSecurity
 }
 
 /**
@@ -30,10 +41,12 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   return withPortRetries(options.port === undefined, async () => {
     const port = options.port ?? (await freePort())
     const config = join(dir, 'server.properties')
-    await writeFile(config, properties(port, await freePort(), join(dir, 'data')))
-    const { env = process.env } = options
+    const { env = process.env, security } = options
+    const secure =
+      security && secureListeners(security, { loginPort: await freePort(), certificatePort: await freePort() })
+    await writeFile(config, properties({ port, controllerPort: await freePort() }, join(dir, 'data'), secure))
     const java = { command: javaCommand(env), env, classPath: join(jars, '*') }
-    await format(dir, config, java, options.signal)
+    await format(dir, config, java, { users: security?.users ?? {}, signal: options.signal })
     const child = await startChild({
       name: 'kafka',
       command: java.command,
@@ -50,7 +63,14 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
       await child.stop({ timeoutMs: 2_000 })
       throw error
     }
-    return { ...processOf(child), brokers: `${LOOPBACK}:${port}`, host: LOOPBACK, port }
+    const { brokers } = secure ?? {}
+    return {
+      ...processOf(child),
+      brokers: `${LOOPBACK}:${port}`,
+      host: LOOPBACK,
+      port,
+      ...(brokers && { secure: brokers }),
+    }
   })
 }
 
@@ -78,7 +98,7 @@ async function format(
   dir: string,
   config: string,
   java: { command: string; classPath: string; env: NodeJS.ProcessEnv },
-  signal: AbortSignal | undefined,
+  { users, signal }: { users: Readonly<Record<string, string>>; signal: AbortSignal | undefined },
 ): Promise<void> {
   const formatted = await readFile(join(dir, 'data', 'meta.properties')).catch(() => undefined)
   if (formatted !== undefined) return
@@ -87,7 +107,7 @@ async function format(
     name: 'kafka format',
     command: java.command,
     env: java.env,
-    args: [...tool, '-t', await keptClusterId(dir), '-c', config, '--ignore-formatted'],
+    args: [...tool, '-t', await keptClusterId(dir), '-c', config, '--ignore-formatted', ...scramArguments(users)],
     logFile: join(dir, 'format.log'),
   })
   try {
@@ -102,15 +122,21 @@ async function format(
  * A broker for one machine: internal topics on one replica with few partitions, no waiting for more group members,
  * small buffers. Topics are made by us alone: a misspelled name is an error, not a new topic.
  */
-function properties(port: number, controllerPort: number, dataDir: string): string {
+function properties(
+  { port, controllerPort }: { port: number; controllerPort: number },
+  dataDir: string,
+  secure?: SecureListeners,
+): string {
+  const more = secure?.listeners.map(({ name, port }) => `,${name}://${LOOPBACK}:${port}`).join('') ?? ''
+  const protocols = secure?.listeners.map(({ name, protocol }) => `,${name}:${protocol}`).join('') ?? ''
   return Object.entries({
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@${LOOPBACK}:${controllerPort}`,
-    listeners: `PLAINTEXT://${LOOPBACK}:${port},CONTROLLER://${LOOPBACK}:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://${LOOPBACK}:${port}`,
+    listeners: `PLAINTEXT://${LOOPBACK}:${port},CONTROLLER://${LOOPBACK}:${controllerPort}${more}`,
+    'advertised.listeners': `PLAINTEXT://${LOOPBACK}:${port}${more}`,
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols}`,
     'log.dirs': dataDir,
     'auto.create.topics.enable': false,
     'group.initial.rebalance.delay.ms': 0,
@@ -124,6 +150,7 @@ function properties(port: number, controllerPort: number, dataDir: string): stri
     'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
     'num.network.threads': 2,
     'num.io.threads': 4,
+    ...secure?.properties,
   })
     .map(([name, value]) => `${name}=${value}\n`)
     .join('')

@@ -6,17 +6,14 @@ export interface KafkaConfig {
   brokers: readonly string[]
   /** Appears in the broker's logs, quotas and group descriptions. */
   clientId: string
-  /** TLS: true for the system's certificate authorities, or Node's own options (ca, cert, key, servername). */
-  ssl?: boolean | TlsOptions
+  /** TLS: true for the certificate authorities Node knows, or Node's own options (ca, cert, key, servername). */
+  ssl?: boolean | ConnectionOptions
   sasl?: SaslOptions
   /** How long an answer may take before the connection is given up (30,000 ms). */
   requestTimeoutMs?: number
   /** How long opening a connection, with its TLS handshake, may take (5,000 ms). */
   connectionTimeoutMs?: number
 }
-
-/** Node’s own options, or the path of a PEM file with the authority that signed the brokers’ certificates. */
-export type TlsOptions = ConnectionOptions & { caFile?: string }
 
 export interface SaslOptions {
   mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'

@@ -19,6 +19,7 @@ const BY_NAME = new Map(ERROR_CODES.map(([code, name]) => [name, code]))
 const CONNECTION = -2
 const CLOSED = -3
 const INVALID_ANSWER = -4
+const TLS_FAILED = -5
 
 /** The broker gave up or broke after the request may have taken effect. */
 const OUTCOME_UNKNOWN = new Set([
@@ -30,7 +31,8 @@ const OUTCOME_UNKNOWN = new Set([
 
 /**
  * Anything that went wrong between us and Kafka. `name` is Kafka's own name of the error (protocol/error-codes.ts), or
- * CONNECTION (no connection, or it broke), CLOSED (our client was closed), INVALID_ANSWER (undecodable bytes).
+ * CONNECTION (no connection, or it broke), CLOSED (our client was closed), INVALID_ANSWER (undecodable bytes), TLS_FAILED
+ * (one side does not accept the other's certificate, or only one of them speaks TLS).
  *
  * KafkaJS drives group membership and looks at `type` and `retriable` of errors, so both are here.
  */
@@ -89,6 +91,12 @@ export class KafkaError extends Error {
     )
   }
 
+  /** No retry changes a certificate or a protocol: as with a refused login, somebody has to change a setting. */
+  static tls(detail: string, concerns: Concerns = {}, cause?: unknown): KafkaError {
+    const identity = { code: TLS_FAILED, name: 'TLS_FAILED', kind: 'fatal' as const, outcomeUnknown: false }
+    return new KafkaError(identity, detail, concerns, cause)
+  }
+
   /** An answer that could not be decoded, or that lacks what was asked for. */
   static invalidAnswer(detail: string, concerns: Concerns = {}, cause?: unknown): KafkaError {
     const identity = { code: INVALID_ANSWER, name: 'INVALID_ANSWER', kind: 'fatal' as const, outcomeUnknown: true }
@@ -127,6 +135,7 @@ export function toKafkaError(error: unknown, sent: boolean, concerns: Concerns =
   if (!(error instanceof Error)) return KafkaError.connection(String(error), sent, concerns)
   const { name, type, code, cause } = error as Error & { type?: unknown; code?: unknown }
   if (typeof type === 'string' && typeof code === 'number') return KafkaError.fromCode(code, concerns, error.message)
+  if (typeof code === 'string' && TLS_CODE.test(code)) return KafkaError.tls(error.message, concerns, error)
   switch (name) {
     case 'KafkaJSRequestTimeoutError':
       return KafkaError.named('REQUEST_TIMED_OUT', concerns, `no answer: ${error.message}`)
@@ -141,6 +150,12 @@ export function toKafkaError(error: unknown, sent: boolean, concerns: Concerns =
         : invariant(error, concerns)
   }
 }
+
+/**
+ * Node's and OpenSSL's codes of a certificate that was not accepted (https://nodejs.org/api/tls.html, X509 certificate
+ * error codes; ERR_SSL_*ALERT*: by the broker), and of a peer that speaks another protocol or version.
+ */
+const TLS_CODE = /CERT|SELF_SIGNED|^UNABLE_TO_|^ERR_SSL_.*(UNKNOWN_CA|WRONG_VERSION|PROTOCOL_VERSION|HANDSHAKE_FAILURE)/
 
 /** A mistake in code rather than a failure of the network: it must not look as if a retry could help. */
 function invariant(error: Error, concerns: Concerns): KafkaError {

@@ -2,11 +2,11 @@
  * Every mend of KafkaJS 2.2.4, in one place. Each says what is wrong and what it costs; none changes what KafkaJS sends,
  * except that metadata is asked with our own request.
  */
-import { readFileSync } from 'node:fs'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import type { ISocketFactory, LogEntry } from 'kafkajs'
 import type { KafkaConfig, KafkaLog } from './config.js'
+import { KafkaError } from './errors.js'
 import {
   assertKafkaJsShape,
   connectionClass,
@@ -28,6 +28,8 @@ export function mendKafkaJs(): void {
   mendTimeoutCheck(requestQueueClass.prototype)
   mendReconnect(connectionClass.prototype)
   mendAnswerCopy(connectionClass.prototype)
+  mendTlsAlert(connectionClass.prototype)
+  mendReauthentication(connectionClass.prototype)
   mended = true
 }
 
@@ -123,6 +125,43 @@ function mendAnswerCopy(connection: KafkaJsConnection): void {
   }
 }
 
+/** A TLS record of type alert (21), version 3.x: RFC 8446, 5.1. As the size of an answer it would be 352 MB. */
+const TLS_ALERT = [21, 3] as const
+
+/**
+ * A broker's port that speaks TLS answers plain requests with a TLS alert and hangs up. KafkaJS takes it for the beginning of
+ * an answer, so the failure looked like a broker that is going away, and was retried for ever.
+ */
+function mendTlsAlert(connection: KafkaJsConnection): void {
+  const original = connection.processData
+  connection.processData = function (this: KafkaJsConnection, bytes: Buffer) {
+    const isAlert = this.bytesBuffered === 0 && bytes[0] === TLS_ALERT[0] && bytes[1] === TLS_ALERT[1]
+    if (!isAlert || this.ssl) return original.call(this, bytes)
+    this.rejectRequests(
+      KafkaError.tls('the broker speaks TLS on this port, and this client does not', { broker: this.broker }),
+    )
+    void this.disconnect()
+  }
+}
+
+/** Of the time a login is good for, as in the Java client: the rest is for slow networks and clocks that differ. */
+const REAUTHENTICATE_AFTER = 0.85
+
+/**
+ * When a broker limits how long a login is good for (connections.max.reauth.ms, KIP-368), KafkaJS logs in again 10 s before its
+ * end; with a limit of 10 s or less that is before every single request, which brokers refuse (once a second is the most).
+ * While a connection logs in, its other requests wait (KafkaJS sees to that): a broker takes nothing else meanwhile.
+ */
+function mendReauthentication(connection: KafkaJsConnection): void {
+  connection.isAuthenticated = function (this: KafkaJsConnection) {
+    if (this.authenticatedAt === null) return false
+    const lifetimeMs = Number(this.sessionLifetime)
+    if (lifetimeMs === 0) return true
+    const [seconds, nanoseconds] = process.hrtime(this.authenticatedAt)
+    return seconds * 1e3 + nanoseconds / 1e6 < lifetimeMs * REAUTHENTICATE_AFTER
+  }
+}
+
 /**
  * Everybody who needs a broker that is not connected tried to connect to it in turn; whoever failed closed the connection, on
  * which the next one had just begun. While a broker is away, many users hold each other up for whole connection timeouts, and
@@ -183,12 +222,10 @@ export function socketFactory(): ISocketFactory {
   }
 }
 
-/** TLS options as Node takes them; the authority's file is read once, here. */
+/** TLS options as Node takes them. */
 export function tlsOptions(ssl: KafkaConfig['ssl']): ConnectionOptions | undefined {
   if (ssl === undefined || ssl === false) return undefined
-  if (ssl === true) return {}
-  const { caFile, ...options } = ssl
-  return caFile === undefined ? options : { ...options, ca: readFileSync(caFile) }
+  return ssl === true ? {} : ssl
 }
 
 /** Namespaces that log every failed try of what we retry and report once ourselves. */

@@ -18,7 +18,13 @@ export interface KafkaJsConnection {
   readonly host: string
   readonly port: number
   readonly broker: string
+  readonly ssl: object | null
   socket?: Socket
+  /** process.hrtime() of the last login; null before the first. */
+  authenticatedAt: [number, number] | null
+  /** How long, in ms, a login is good for; 0 = for ever. A Long, which Number() understands. */
+  sessionLifetime: { toString(): string }
+  isAuthenticated(): boolean
   /** The answer that is being received: what came, and how much must have come before it can be read. */
   chunks: Buffer[]
   bytesBuffered: number
@@ -153,7 +159,10 @@ export function assertKafkaJsShape(): void {
   if (version !== KAFKAJS_VERSION) throw wrongVersion(`it is ${version}`)
   const methods: [object, string[]][] = [
     [requestQueueClass.prototype, ['scheduleCheckPendingRequests', 'scheduleRequestTimeoutCheck', 'destroy']],
-    [connectionClass.prototype, ['connect', 'disconnect', 'rejectRequests', 'isConnected', 'send', 'processData']],
+    [
+      connectionClass.prototype,
+      ['connect', 'disconnect', 'rejectRequests', 'isConnected', 'isAuthenticated', 'send', 'processData'],
+    ],
   ]
   for (const [owner, names] of methods) {
     const missing = names.filter((name) => typeof Reflect.get(owner, name) !== 'function')
