@@ -31,6 +31,7 @@ RUN npm run build \
   && for workspace in schemas streams service producer processor cassandra query-api dev; do \
     mkdir -p "/out/$workspace" && cp -r "$workspace/package.json" "$workspace/dist" "/out/$workspace/" || exit 1; \
   done \
+  && cp -r schemas/*.avsc schemas/history /out/schemas/ \
   && cp -r cassandra/migrations /out/cassandra/ \
   && mkdir /out/query-api/web && cp -r query-api/web/dist /out/query-api/web/ \
   && mkdir -p /state

@@ -11,6 +11,8 @@ const resolve = {
 const everywhere = ['*/src/**/*.test.ts', 'query-api/web/src/**/*.test.ts']
 const withServers = ['*/src/**/*.kafka.test.ts', '*/src/**/*.cassandra.test.ts', '*/src/**/*.e2e.test.ts']
 const withBrowser = ['*/src/**/*.browser.test.ts']
+/** Builds the images and runs them: needs a Docker engine. */
+const withCompose = ['*/src/**/*.compose.test.ts']
 const serverLimits = { testTimeout: 60_000, hookTimeout: 120_000 }
 
 export default defineConfig({
@@ -19,7 +21,10 @@ export default defineConfig({
     // Most of what the tests do is wait for servers: every core takes part.
     maxWorkers: '100%',
     projects: [
-      { resolve, test: { name: 'unit', include: everywhere, exclude: [...withServers, ...withBrowser] } },
+      {
+        resolve,
+        test: { name: 'unit', include: everywhere, exclude: [...withServers, ...withBrowser, ...withCompose] },
+      },
       {
         resolve,
         test: {
@@ -30,6 +35,7 @@ export default defineConfig({
         },
       },
       { resolve, test: { name: 'browser', include: withBrowser, ...serverLimits, testTimeout: 180_000 } },
+      { resolve, test: { name: 'compose', include: withCompose } },
     ],
   },
 })
