@@ -67,6 +67,47 @@ describe('the topic averages', () => {
   })
 })
 
+describe('a trade on the topic that breaks the rules of trades', () => {
+  test.each<[string, Partial<Trade>]>([
+    ['no price', { price: Number.NaN }],
+    ['a negative price', { price: -5 }],
+    ['a price no market has', { price: 1.7e308 }],
+    ['a negative volume', { volume: -1 }],
+    ['no symbol', { symbol: '' }],
+    ['a symbol as long as a book', { symbol: 'L'.repeat(70_000) }],
+    ['a time in the year 9000', { timestamp: 221_845_392_000_000 }],
+  ])('is put aside and spoils nothing: %s', async (_, wrong) => {
+    const market = new Market()
+    const bad = tradeAt(1, wrong)
+    market.driver.pipe(topics.trades, { key: bad.symbol, value: bad, timestampMs: OPENING_MS })
+    market.pipe(tradeAt(2, { price: 7 }))
+    await market.driver.commit()
+    expect(market.averages()).toMatchObject([{ symbol: 'AAPL', count: 1, min: 7, max: 7 }])
+    expect(market.driver.lateRecords).toBe(0)
+    expect(market.driver.readRaw(topics.deadLetters)).toHaveLength(1)
+  })
+
+  test('is put aside when its key is another symbol', async () => {
+    const market = new Market()
+    market.driver.pipe(topics.trades, { key: 'MSFT', value: tradeAt(0) })
+    await market.driver.commit()
+    expect(market.averages()).toEqual([])
+    expect(market.driver.readRaw(topics.deadLetters)).toHaveLength(1)
+  })
+})
+
+test('a trade a few minutes ahead of the broker closes no bar before its time', async () => {
+  const market = new Market()
+  market.pipe(tradeAt(0))
+  const ahead = tradeAt(4 * 60)
+  market.driver.pipe(topics.trades, { key: ahead.symbol, value: ahead, timestampMs: tradeAt(1).timestamp })
+  await market.driver.commit()
+  expect(market.bars().filter(({ closed }) => closed)).toEqual([])
+  expect(market.driver.view().closingClockMs).toBe(tradeAt(1).timestamp)
+  await market.quiet(6 * 60_000)
+  expect(market.bars('1m').filter(({ closed }) => closed)).toHaveLength(2)
+})
+
 describe('the topic bars', () => {
   test('gets the open minute at most every 250 ms, the last state always', async () => {
     const market = new Market()

@@ -1,7 +1,8 @@
 import { averageCodec, barCodec, symbolKey, tradeCodec } from '@candlewick/schemas/codecs'
 import type { Interval } from '@candlewick/schemas/intervals'
 import type { TopicNames } from '@candlewick/schemas/topics'
-import type { Bar } from '@candlewick/schemas/types'
+import { tradeMistake } from '@candlewick/schemas/trade-rules'
+import type { Bar, Trade } from '@candlewick/schemas/types'
 import {
   calendarDays,
   StreamsBuilder,
@@ -45,6 +46,7 @@ export function marketTopology(topics: TopicNames, windows: BarWindows): Topolog
     key: symbolKey,
     value: tradeCodec,
     timestamp: (trade) => trade.timestamp,
+    check: tradeComplaint,
     deadLetterTopic: topics.deadLetters,
   })
 
@@ -80,6 +82,12 @@ export function marketTopology(topics: TopicNames, windows: BarWindows): Topolog
   publish('1d', oneDay)
 
   return builder.build()
+}
+
+/** Others may write to the topic too: what breaks a rule of trades would spoil the state of its symbol, or its partition. */
+function tradeComplaint(trade: Trade, symbol: string, appendedMs: number): string | undefined {
+  if (trade.symbol !== symbol) return 'the key is not the symbol of the trade'
+  return tradeMistake(trade, appendedMs)?.detail
 }
 
 function toBar({ window, value, closed, revision }: Announcement<BarState>, symbol: string, interval: Interval): Bar {

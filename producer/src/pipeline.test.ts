@@ -159,7 +159,10 @@ describe('a frame on its way to Kafka', () => {
     const raw = Buffer.alloc(3_000_000, 'x')
     pipeline.onRejected({ raw, reason: 'not-json', detail: '', receivedAtMs: NOW_MS })
     expect(sink.sent[0]!.value.equals(raw.subarray(0, 900_000))).toBe(true)
-    expect(sink.sent[0]!.headers).toContainEqual({ key: 'candlewick.original-bytes', value: Buffer.from('3000000') })
+    expect(sink.sent[0]!.headers).toContainEqual({
+      key: '__streams.errors.original.value.bytes',
+      value: Buffer.from('3000000'),
+    })
   })
 })
 

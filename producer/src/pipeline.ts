@@ -1,4 +1,4 @@
-import { deadLetterHeaders } from '@candlewick/streams/kafka/dead-letter'
+import { deadLetterRecord } from '@candlewick/streams/kafka/dead-letter'
 import type { Trade } from '@candlewick/schemas/types'
 import type { Logger } from '@candlewick/service/logger'
 import { systemClock, type Clock } from './clock.js'
@@ -45,8 +45,6 @@ type Waiting =
   | { readonly kind: 'batch'; readonly batch: TradeBatch; readonly next: number }
   | { readonly kind: 'rejected'; readonly message: RejectedMessage }
 
-/** Kafka's default limit for a record is 1 MiB; a longer message is kept cut, with its length in a header. */
-const MAX_DEAD_LETTER_BYTES = 900_000
 const MAX_CACHED_KEYS = 10_000
 /** A buffer that fills again and again (a slow Kafka) is told once in this time. */
 const TELL_AGAIN_AFTER_MS = 60_000
@@ -196,12 +194,9 @@ export class Pipeline implements TradeSourceEvents {
 
   #bury(key: Buffer | null, raw: Buffer, reason: string, detail: string, atMs: number): boolean {
     const { source, sink, topics, metrics } = this.#options
-    const headers = deadLetterHeaders({ exception: reason, message: detail, timeMs: atMs })
-    headers.push({ key: 'candlewick.source', value: Buffer.from(source.name) })
-    const cut = raw.length > MAX_DEAD_LETTER_BYTES
-    if (cut) headers.push({ key: 'candlewick.original-bytes', value: Buffer.from(String(raw.length)) })
-    const value = cut ? raw.subarray(0, MAX_DEAD_LETTER_BYTES) : raw
-    if (!sink.send(topics.deadLetters, null, key, value, atMs, headers)) return false
+    const letter = deadLetterRecord({ exception: reason, message: detail, timeMs: atMs }, key, raw)
+    const headers = [...letter.headers, { key: 'candlewick.source', value: Buffer.from(source.name) }]
+    if (!sink.send(topics.deadLetters, null, letter.key, letter.value, atMs, headers)) return false
     this.acceptedRecords++
     metrics.rejected.inc({ reason })
     return true

@@ -1,10 +1,10 @@
 import { KAFKA_SETTINGS } from '@candlewick/service/kafka-settings'
+import { isSymbol } from '@candlewick/schemas/trade-rules'
 import { StartError, type COMMON_SETTINGS } from '@candlewick/service/process'
 import { integer, list, str, type Settings } from '@candlewick/service/settings'
 import { Endpoint } from './finnhub/endpoint.js'
 import { FREE_PLAN_SYMBOLS } from './finnhub/protocol.js'
 import { readSpeed, type Speed } from './recording/speed.js'
-import { isSymbol } from './validate.js'
 
 /** What is traded much, and two that trade day and night. */
 const DEFAULT_SYMBOLS = [

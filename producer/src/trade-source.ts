@@ -1,11 +1,6 @@
-/** A trade as a feed told it. Nothing about it is trusted before validate.ts has looked at it. */
-export interface UncheckedTrade {
-  symbol: unknown
-  price: unknown
-  volume: unknown
-  timestamp: unknown
-  conditions: unknown
-}
+import type { UncheckedTrade } from '@candlewick/schemas/trade-rules'
+
+export type { UncheckedTrade }
 
 /** What came in one message (a WebSocket frame, a piece of a file): its trades, in their order. */
 export interface TradeBatch {

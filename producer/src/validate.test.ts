@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_AHEAD_MS, validateTrade } from './validate.js'
+import { MAX_AHEAD_MS, MAX_PRICE, MAX_VOLUME } from '@candlewick/schemas/trade-rules'
+import { validateTrade } from './validate.js'
 
 const NOW_MS = 1_760_000_000_000
 const context = { source: 'finnhub', receivedAtMs: NOW_MS }
@@ -27,23 +28,42 @@ describe('a trade of a feed', () => {
   })
 
   it.each([
-    ...['', ' ', 'x'.repeat(65), 'A\nB', 'A\u0000', 'A\tB', '\u007f', 'A\u200bB', 'A\u2028B', '\ud800', '\ue000'],
+    ...[
+      '',
+      ' ',
+      'x'.repeat(65),
+      'A\nB',
+      'A\u0000',
+      'A\tB',
+      '\u007f',
+      'A\u200bB',
+      'A\u2028B',
+      '\ud800',
+      '\ue000',
+      '\ufffd',
+    ],
     ...[undefined, null, 7, {}, ['AAPL']],
   ])('may not be of the symbol %j', (symbol) => {
     expect(reason({ symbol })).toBe('symbol')
   })
 
-  it.each([0, -1, -0, NaN, Infinity, -Infinity, '190', null, undefined, {}])('may not have the price %s', (price) => {
-    expect(reason({ price })).toBe('price')
-  })
+  it.each([0, -1, -0, NaN, Infinity, -Infinity, 1.7e308, MAX_PRICE * 1.01, '190', null, undefined, {}])(
+    'may not have the price %s',
+    (price) => {
+      expect(reason({ price })).toBe('price')
+    },
+  )
 
   it('may be a price update, with volume 0', () => {
     expect(verdict({ volume: 0 })).toMatchObject({ kind: 'valid', trade: { volume: 0 } })
   })
 
-  it.each([-1, NaN, Infinity, '1', null, undefined])('may not have the volume %s', (volume) => {
-    expect(reason({ volume })).toBe('volume')
-  })
+  it.each([-1, NaN, Infinity, 1.7e308, MAX_VOLUME * 1.01, '1', null, undefined])(
+    'may not have the volume %s',
+    (volume) => {
+      expect(reason({ volume })).toBe('volume')
+    },
+  )
 
   it.each([0, -5, 1.5, NaN, Infinity, 2 ** 53, String(NOW_MS), null, undefined])(
     'may not have the time %s',

@@ -234,6 +234,42 @@ describe('an application', () => {
     await expect(fatal).resolves.toMatchObject({ code: 'PROCESSING', concerns: { partition: 0, offset: 0 } })
   })
 
+  it('puts a record aside that user code refuses again and again, where there is a dead-letter topic, and goes on', async () => {
+    const builder = new StreamsBuilder()
+    builder
+      .stream(`${run}-in`, { key: utf8, value: number, deadLetterTopic: `${run}-in.dlq` })
+      .groupByKey()
+      .aggregate(
+        sums,
+        () => 0,
+        (sum, value) => {
+          if (value === 666) throw new Error('poison')
+          return sum + value
+        },
+      )
+    const app = new KafkaStreams(builder.build(), {
+      applicationId: run,
+      kafka: { brokers: [brokers], clientId: 'poisoned' },
+      stateDir: join(directory, 'poisoned'),
+      log,
+    })
+    started.push(app)
+    await app.start()
+    const letter = Buffer.alloc(1_000_000, '0') // as long as the topic takes; not a number
+    await producer.send({
+      topic: `${run}-in`,
+      messages: [
+        { partition: 0, key: 'a', value: '1' },
+        { partition: 0, key: 'a', value: '666' },
+        { partition: 0, key: null, value: letter },
+        { partition: 0, key: 'a', value: '2' },
+      ],
+    })
+    await vi.waitFor(async () => expect(Object.fromEntries(await committed())).toEqual({ a: 3 }), { timeout: 20_000 })
+    const ends = await new KafkaAdmin(client).listOffsets(`${run}-in.dlq`, [0, 1, 2, 3], 'latest', 'read_committed')
+    expect([...ends.values()].filter((end) => end > 0)).toHaveLength(2)
+  })
+
   it('refuses a second process on the same state directory', async () => {
     await start('a')
     const second = createApp('b', 'a')

@@ -13,6 +13,7 @@ import { TransactionalProducer } from './kafka/transactional-producer.js'
 import { decodeAssignmentMap, type AssignmentMap } from './membership/group-metadata.js'
 import { createAssignor } from './membership/leader.js'
 import type { StreamsMetrics } from './metrics.js'
+import { PoisonRecords } from './processing/poison-records.js'
 import { StreamTask } from './processing/stream-task.js'
 import { QuietPartitions } from './processing/quiet-partitions.js'
 import { expireWindows } from './state/expiry.js'
@@ -49,7 +50,7 @@ const MAX_INTERVAL_BYTES = 6 << 20
 const MIN_COMMIT_INTERVAL_MS = 20
 const LONGEST_WAIT_MS = 500
 const MAX_BACKOFF_MS = 2_000
-/** As often may the same record, or an error that nobody can name, roll us back before the application stops. */
+/** As often may an error that nobody can name roll us back before the application stops. */
 const MAX_SAME_FAILURES = 3
 
 /**
@@ -79,14 +80,14 @@ export class StreamInstance {
   #failure: { error: unknown } | undefined
   #failures = 0
   #lastFailure = ''
-  /** By input partition: the record that failed last, and how often. */
-  readonly #poison = new Map<string, { offset: number | undefined; times: number }>()
+  readonly #poison: PoisonRecords
   readonly #stopping = new AbortController()
 
   constructor(options: InstanceOptions) {
     this.#options = options
     const { client, applicationId, directory, log, metrics } = options
     this.#admin = new KafkaAdmin(client)
+    this.#poison = new PoisonRecords((topic) => options.topology.deadLetterTopicOf(topic) !== undefined)
     this.#budget = new CacheBudget(options.cacheBytes)
     this.#producer = new TransactionalProducer(client, {
       transactionalId: this.#transactionalId,
@@ -450,7 +451,7 @@ export class StreamInstance {
     }
     const nowMs = performance.now()
     this.#commits.begin(generation, nowMs)
-    const count = task.processor.process(chunk)
+    const count = task.processor.process(chunk, this.#poison.of(chunk.topic, chunk.partition))
     if (count > 0) task.lastRecordAtMs = nowMs
     this.#commits.processed(count)
   }
@@ -536,21 +537,12 @@ export class StreamInstance {
     const retriable = error instanceof KafkaError && error.kind !== 'fatal'
     if (error instanceof StreamsError && error.code !== 'PROCESSING') throw error
     if (error instanceof KafkaError && error.kind === 'fatal' && error.name !== 'OFFSET_OUT_OF_RANGE') throw error
-    if (error instanceof StreamsError && this.#poisoned(error) >= MAX_SAME_FAILURES) throw error
+    if (error instanceof StreamsError && !this.#poison.failed(error)) throw error
     const name = messageOf(error)
     this.#failures = retriable || name === this.#lastFailure ? this.#failures + 1 : 1
     this.#lastFailure = name
     if (!retriable && this.#failures >= MAX_SAME_FAILURES) throw error
     if (this.#failures <= 1) log.warn({ reason: messageOf(error) }, 'rolled back to the last commit')
-  }
-
-  /** How often the same record has rolled us back; other partitions may have committed in between. */
-  #poisoned({ concerns: { topic, partition, offset } }: StreamsError): number {
-    const at = `${topic}-${partition}`
-    const known = this.#poison.get(at)
-    const times = known?.offset === offset ? known!.times + 1 : 1
-    this.#poison.set(at, { offset, times })
-    return times
   }
 
   #countTasks(): void {

@@ -1,4 +1,4 @@
-import { deadLetterHeaders } from '@candlewick/streams/kafka/dead-letter'
+import { deadLetterRecord } from '@candlewick/streams/kafka/dead-letter'
 import type { KafkaClient } from '@candlewick/streams/kafka/client'
 import { IdempotentProducer } from '@candlewick/streams/kafka/idempotent-producer'
 import type { Log } from '../client.js'
@@ -28,8 +28,9 @@ export class DeadLetters {
     for (const { source, error } of records) {
       const timeMs = Date.now()
       const record = { topic, partition, offset: source.offset }
-      const headers = deadLetterHeaders({ exception: codeOf(error), message: error.message, timeMs, record })
-      const { key, value } = bytesOf(source)
+      const about = { exception: codeOf(error), message: error.message, timeMs, record }
+      const { key: ownKey, value: ownValue } = bytesOf(source)
+      const { key, value, headers } = deadLetterRecord(about, ownKey, ownValue)
       while (!producer.send(this.topic, null, key, value, timeMs, headers)) {
         await producer.whenBelow(MAX_BUFFERED_BYTES / 2)
       }

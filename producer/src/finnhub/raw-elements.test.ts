@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { rawElement } from './raw-elements.js'
+import { RawElements } from './raw-elements.js'
 
-const slice = (frame: string, index: number) => rawElement(Buffer.from(frame), index)?.toString('utf8')
+const slice = (frame: string, index: number) => new RawElements(Buffer.from(frame)).at(index)?.toString('utf8')
 
 describe('the bytes of a trade in a frame', () => {
   it('are those between its commas, with nothing changed', () => {
@@ -31,9 +31,25 @@ describe('the bytes of a trade in a frame', () => {
       fc.property(frames, fc.constantFrom(undefined, 1, '\t'), (frame, indent) => {
         const raw = Buffer.from(JSON.stringify(frame, undefined, indent))
         const { data } = JSON.parse(raw.toString()) as { data: unknown[] }
-        data.forEach((element, i) => expect(JSON.parse(rawElement(raw, i)!.toString())).toEqual(element))
-        expect(rawElement(raw, data.length)).toBeUndefined()
+        const elements = new RawElements(raw)
+        data.forEach((element, i) => expect(JSON.parse(elements.at(i)!.toString())).toEqual(element))
+        expect(elements.at(data.length)).toBeUndefined()
       }),
     )
+  })
+
+  it('are found by one walk, however many are asked for', () => {
+    const frame = Buffer.from(JSON.stringify({ data: new Array(1_000).fill(0) }))
+    let reads = 0
+    const counting = new Proxy(frame, {
+      get(target, key) {
+        if (typeof key === 'string' && /^\d+$/.test(key)) reads++
+        const value: unknown = Reflect.get(target, key)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const elements = new RawElements(counting)
+    for (let i = 0; i < 1_000; i++) expect(elements.at(i)?.toString()).toBe('0')
+    expect(reads).toBeLessThan(20 * frame.length)
   })
 })

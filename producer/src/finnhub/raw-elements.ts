@@ -8,22 +8,36 @@ const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 
 /**
- * The bytes of one element of a frame's `data` list as they came: JSON.parse does not tell where a value stood.
- * Walked only for a trade that is rejected.
- * @param frame valid JSON, an object
- * @returns undefined when there is no such element
+ * The bytes of the elements of a frame's `data` list as they came: JSON.parse does not tell where a value stood.
+ * The frame is walked once, at the first question, which comes only for a trade that is rejected.
  */
-export function rawElement(frame: Buffer, index: number): Buffer | undefined {
+export class RawElements {
+  #bounds: readonly number[] | undefined
+
+  /** @param frame valid JSON, an object */
+  constructor(private readonly frame: Buffer) {}
+
+  /** @returns undefined when there is no such element */
+  at(index: number): Buffer | undefined {
+    this.#bounds ??= elementBounds(this.frame)
+    const start = this.#bounds[2 * index]
+    return start === undefined ? undefined : this.frame.subarray(start, this.#bounds[2 * index + 1])
+  }
+}
+
+/** Start and end of each element, one after the other. */
+function elementBounds(frame: Buffer): number[] {
+  const bounds: number[] = []
   const list = dataStart(frame)
-  if (list === undefined || frame[list] !== OPEN_BRACKET) return undefined
+  if (list === undefined || frame[list] !== OPEN_BRACKET) return bounds
   let at = skipBlanks(frame, list + 1)
-  for (let i = 0; at < frame.length && frame[at] !== CLOSE_BRACKET; i++) {
+  while (at < frame.length && frame[at] !== CLOSE_BRACKET) {
     const end = skipValue(frame, at)
-    if (i === index) return frame.subarray(at, end)
+    bounds.push(at, end)
     at = skipBlanks(frame, end)
     if (frame[at] === COMMA) at = skipBlanks(frame, at + 1)
   }
-  return undefined
+  return bounds
 }
 
 /** Where the value of the top-level key `data` begins; of a repeated key the last one counts, as for JSON.parse. */

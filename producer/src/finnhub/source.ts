@@ -6,7 +6,7 @@ import { retryDelayMs, STABLE_AFTER_MS, type Ending } from './backoff.js'
 import { Connection, type ConnectionLimits } from './connection.js'
 import type { Endpoint } from './endpoint.js'
 import { readError, readFrame, subscribeFrame } from './protocol.js'
-import { rawElement } from './raw-elements.js'
+import { RawElements } from './raw-elements.js'
 
 /** The feed has refused the key and has never taken it: waiting would not help. */
 export class KeyRefusedError extends Error {
@@ -137,11 +137,12 @@ export class FinnhubSource implements TradeSource {
     switch (frame.kind) {
       case 'trades': {
         const { trades } = frame
+        const elements = new RawElements(raw)
         return events.onTrades({
           trades,
           receivedAtMs,
           sizeBytes: raw.length,
-          rawOf: (index) => rawElement(raw, index) ?? raw,
+          rawOf: (index) => elements.at(index) ?? raw,
         })
       }
       case 'ping':

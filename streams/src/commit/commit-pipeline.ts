@@ -1,11 +1,11 @@
 import { codeOf, messageOf } from '../errors.js'
-import { deadLetterHeaders } from '../kafka/dead-letter.js'
+import { deadLetterRecord } from '../kafka/dead-letter.js'
 import type { KafkaClient } from '../kafka/client.js'
 import { partitionFor } from '../kafka/partitioner.js'
 import type { TransactionalProducer } from '../kafka/transactional-producer.js'
 import type { StreamsMetrics } from '../metrics.js'
 import type { StreamTask } from '../processing/stream-task.js'
-import type { TaskOutput, UndecodableRecord } from '../processing/task.js'
+import type { TaskOutput, RejectedRecord } from '../processing/task.js'
 import type { CacheBudget } from '../state/object-cache.js'
 import { commit, freeze } from './committer.js'
 import { Interval, type Stamp } from './interval.js'
@@ -127,16 +127,17 @@ export class CommitPipeline {
     this.#interval = new Interval(performance.now())
   }
 
-  #putAside({ topic, partition, offset, key, value, deadLetterTopic, error }: UndecodableRecord): void {
+  #putAside({ topic, partition, offset, key, value, deadLetterTopic, error }: RejectedRecord): void {
     const partitions = this.#options.client.partitionCount(deadLetterTopic)
     const target = key === null ? partition % partitions : partitionFor(key, partitions)
     const now = Date.now()
-    const headers = deadLetterHeaders({
+    const about = {
       exception: codeOf(error),
       message: messageOf(error),
       timeMs: now,
       record: { topic, partition, offset },
-    })
-    this.#interval.records.append(deadLetterTopic, target, key, value, now, headers)
+    }
+    const letter = deadLetterRecord(about, key, value)
+    this.#interval.records.append(deadLetterTopic, target, letter.key, letter.value, now, letter.headers)
   }
 }

@@ -2,7 +2,7 @@ import type { RecordHeader } from './records/encode.js'
 
 /**
  * The headers of a dead letter, named as Kafka Streams names them (KIP-1034), plus the time, which it leaves to the
- * record's timestamp. https://cwiki.apache.org/confluence/display/KAFKA/KIP-1034
+ * record's timestamp, and the original sizes of what was cut. https://cwiki.apache.org/confluence/display/KAFKA/KIP-1034
  */
 export const DEAD_LETTER_HEADERS = {
   exception: '__streams.errors.exception',
@@ -11,6 +11,8 @@ export const DEAD_LETTER_HEADERS = {
   partition: '__streams.errors.partition',
   offset: '__streams.errors.offset',
   time: '__streams.errors.time',
+  keyBytes: '__streams.errors.original.key.bytes',
+  valueBytes: '__streams.errors.original.value.bytes',
 } as const
 
 export interface DeadLetter {
@@ -27,8 +29,19 @@ export interface DeadLetter {
 /** Feeds and their texts have no bound, a header must: longer messages are cut. */
 const LONGEST_MESSAGE = 1000
 
-/** The headers to send a dead letter with; its key and value are the bytes as they came. */
-export function deadLetterHeaders({ exception, message, timeMs, record }: DeadLetter): RecordHeader[] {
+/** A broker takes about 1 MB in one batch, and putting aside must not fail: what is longer is cut. */
+const LONGEST_KEY_BYTES = 64 * 1024
+const LONGEST_VALUE_BYTES = 900_000
+
+/**
+ * The record to send as a dead letter: key and value as they came. A key over 64 KiB and a value over 900,000 bytes are
+ * cut, and a header tells how long each was.
+ */
+export function deadLetterRecord(
+  { exception, message, timeMs, record }: DeadLetter,
+  key: Buffer | null,
+  value: Buffer | null,
+): { key: Buffer | null; value: Buffer | null; headers: RecordHeader[] } {
   const fields: [key: string, text: string][] = [
     [DEAD_LETTER_HEADERS.exception, exception],
     [DEAD_LETTER_HEADERS.message, message.slice(0, LONGEST_MESSAGE)],
@@ -41,10 +54,19 @@ export function deadLetterHeaders({ exception, message, timeMs, record }: DeadLe
       [DEAD_LETTER_HEADERS.offset, String(record.offset)],
     )
   }
-  return fields.map(([key, text]) => ({ key, value: Buffer.from(text, 'utf8') }))
+  const cut = (bytes: Buffer | null, longest: number, header: string) => {
+    if (bytes === null || bytes.length <= longest) return bytes
+    fields.push([header, String(bytes.length)])
+    return bytes.subarray(0, longest)
+  }
+  return {
+    key: cut(key, LONGEST_KEY_BYTES, DEAD_LETTER_HEADERS.keyBytes),
+    value: cut(value, LONGEST_VALUE_BYTES, DEAD_LETTER_HEADERS.valueBytes),
+    headers: fields.map(([name, text]) => ({ key: name, value: Buffer.from(text, 'utf8') })),
+  }
 }
 
-/** The inverse of deadLetterHeaders; `undefined` when the headers are not a dead letter's. */
+/** What deadLetterRecord() wrote into the headers; `undefined` when the headers are not a dead letter's. */
 export function readDeadLetter(headers: readonly { key: string; value: Buffer | null }[]): DeadLetter | undefined {
   const texts = new Map(headers.map(({ key, value }) => [key, value?.toString('utf8') ?? '']))
   const exception = texts.get(DEAD_LETTER_HEADERS.exception)

@@ -9,8 +9,8 @@ import type { NodeContext } from './stateful-node.js'
 import { TaskClock } from './task-clock.js'
 import { wireTask, type OutputCollector, type TaskGraph } from './task-graph.js'
 
-/** A record that could not be read: its bytes as they came, and why. */
-export interface UndecodableRecord {
+/** A record that was put aside: its bytes as they came, and why. */
+export interface RejectedRecord {
   readonly topic: string
   readonly partition: number
   readonly offset: number
@@ -18,6 +18,21 @@ export interface UndecodableRecord {
   readonly value: Buffer | null
   readonly deadLetterTopic: string
   readonly error: unknown
+}
+
+/** A record that failed again and again while it was processed, and with what. */
+export interface PoisonRecord {
+  readonly offset: number
+  readonly error: unknown
+}
+
+/** A record that can be decoded and that the source's `check` does not let pass. */
+export class InvalidRecordError extends Error {
+  readonly code = 'INVALID_RECORD'
+  constructor(complaint: string) {
+    super(complaint)
+    this.name = 'InvalidRecordError'
+  }
 }
 
 /** Reads one record in place: where its key and its value lie in the bytes. */
@@ -33,7 +48,7 @@ export type RecordReader = (
 
 /** Where a task's records go. One object serves all tasks of an instance; what it collects belongs to the interval. */
 export interface TaskOutput extends OutputCollector {
-  deadLetter(record: UndecodableRecord): void
+  deadLetter(record: RejectedRecord): void
   late(storeName: string): void
 }
 
@@ -104,11 +119,12 @@ export class TaskProcessor {
 
   /**
    * Runs every record of a chunk through the graph.
+   * @param poison a record that is known to fail and is put aside instead
    * @returns how many records there were
    * @throws StreamsError PROCESSING with topic, partition and offset
    */
-  process(chunk: FetchedChunk): number {
-    const visit = this.visitor(chunk.topic)
+  process(chunk: FetchedChunk, poison?: PoisonRecord): number {
+    const visit = this.visitor(chunk.topic, poison)
     let count = 0
     const next = visitRecords(
       chunk,
@@ -129,9 +145,9 @@ export class TaskProcessor {
   }
 
   /** Runs one record of a topic through the graph, read in place from `bytes`; an end before its start means null. */
-  visitor(topic: string): RecordReader {
+  visitor(topic: string, poison?: PoisonRecord): RecordReader {
     const { spec, forward } = this.graph.sources.get(topic)!
-    const { key: keySerde, value: valueSerde, timestamp } = spec
+    const { key: keySerde, value: valueSerde, timestamp, check } = spec
     const { clock } = this
     const record = this.#record
     const { partition } = this.options
@@ -140,6 +156,7 @@ export class TaskProcessor {
       let value: unknown
       let eventMs = timestampMs
       try {
+        if (offset === poison?.offset) throw poison.error
         if (keyEnd < keyStart) throw new TypeError('the record has no key')
         if (valueEnd < valueStart) throw new TypeError('the record has no value')
         key = keySerde.decode(bytes, keyStart, keyEnd)
@@ -147,15 +164,17 @@ export class TaskProcessor {
         if (timestamp !== undefined) eventMs = timestamp(value)
         if (!Number.isSafeInteger(eventMs) || eventMs < 0)
           throw new RangeError(`event time ${eventMs} is not an epoch ms`)
+        const complaint = check?.(value, key, timestampMs)
+        if (complaint !== undefined) throw new InvalidRecordError(complaint)
       } catch (error) {
         const part = (start: number, end: number) => (end < start ? null : Buffer.from(bytes.subarray(start, end)))
-        this.#undecodable(spec, offset, part(keyStart, keyEnd), part(valueStart, valueEnd), error)
+        this.#reject(spec, offset, part(keyStart, keyEnd), part(valueStart, valueEnd), error)
         return
       }
       record.topic = topic
       record.offset = offset
       record.timestampMs = eventMs
-      clock.observe(eventMs)
+      clock.observe(eventMs, timestampMs)
       try {
         forward(key, value)
       } catch (error) {
@@ -192,7 +211,7 @@ export class TaskProcessor {
   /** How much quiet time (ms since the last record) would close the next window; infinity when none is open. */
   get quietUntilDueMs(): number {
     const earliest = Math.min(...this.graph.stateful.map((node) => node.earliestDueMs), Number.POSITIVE_INFINITY)
-    return earliest - this.clock.streamTimeMs
+    return earliest - this.clock.passedMs
   }
 
   /**
@@ -200,14 +219,14 @@ export class TaskProcessor {
    * @returns whether there is a window to close
    */
   quietFor(elapsedMs: number): boolean {
-    const nowMs = this.clock.streamTimeMs + elapsedMs
+    const nowMs = this.clock.passedMs + elapsedMs
     const dues = this.graph.stateful.flatMap((node) => node.latestDueUpTo(nowMs) ?? [])
     if (dues.length === 0) return false
     this.clock.closeUpTo(Math.max(...dues))
     return true
   }
 
-  #undecodable(
+  #reject(
     { topic, deadLetterTopic }: NodeOf<'source'>,
     offset: number,
     key: Buffer | null,
@@ -218,7 +237,7 @@ export class TaskProcessor {
     if (deadLetterTopic === undefined) {
       throw new StreamsError(
         'PROCESSING',
-        `${topic}-${partition} offset ${offset} cannot be decoded: ${messageOf(error)}; ` +
+        `${topic}-${partition} offset ${offset} cannot be used: ${messageOf(error)}; ` +
           `give stream('${topic}') a deadLetterTopic to put such records aside`,
         { topic, partition, offset },
         { cause: error },

@@ -1,6 +1,6 @@
 import type { Serde } from '../serde.js'
 import { partitionFor } from '../kafka/partitioner.js'
-import { TaskProcessor, type TaskOutput, type UndecodableRecord } from '../processing/task.js'
+import { TaskProcessor, type TaskOutput, type RejectedRecord } from '../processing/task.js'
 import { MemoryEngine } from '../state/memory-engine.js'
 import { CacheBudget } from '../state/object-cache.js'
 import { storePrefix } from '../state/store-keys.js'
@@ -59,7 +59,10 @@ export class TopologyTestDriver {
     )
   }
 
-  /** Hands a record to the topology; values may be given as the bytes they would have on the topic. */
+  /**
+   * Hands a record to the topology; values may be given as the bytes they would have on the topic. Its timestamp is that
+   * of the wall clock, but not before it happened.
+   */
   pipe<K, V>(
     topic: string,
     record: { key: K | Buffer; value: V | Buffer; partition?: number; offset?: number; timestampMs?: number },
@@ -79,7 +82,16 @@ export class TopologyTestDriver {
     const task = this.#tasks.find((one) => one.partition === partition && one.processor.graph.sources.has(topic))!
     const bytes = Buffer.concat([key, value])
     const read = task.processor.visitor(topic)
-    read(offset, record.timestampMs ?? this.#wallClockMs, bytes, 0, key.length, key.length, bytes.length)
+    const eventMs = Buffer.isBuffer(record.value) ? 0 : (source.timestamp?.(record.value) ?? 0)
+    read(
+      offset,
+      record.timestampMs ?? Math.max(this.#wallClockMs, eventMs),
+      bytes,
+      0,
+      key.length,
+      key.length,
+      bytes.length,
+    )
     task.processor.progressed(topic, offset + 1)
     this.#quietSinceMs = this.#wallClockMs
   }
@@ -139,7 +151,7 @@ export class TopologyTestDriver {
     append: (topic, key, value, timestampMs) => {
       this.#outputs.push({ topic, partition: partitionFor(key, this.#partitions), key, value, timestampMs })
     },
-    deadLetter: ({ deadLetterTopic, key, value }: UndecodableRecord) => {
+    deadLetter: ({ deadLetterTopic, key, value }: RejectedRecord) => {
       this.#outputs.push({ topic: deadLetterTopic, partition: 0, key, value, timestampMs: this.#wallClockMs })
     },
     late: () => {

@@ -9,7 +9,15 @@ export interface ConsumedOptions<K, V> {
   value: Serde<V>
   /** Event time in epoch ms, read from the value; without it the record's own timestamp counts. */
   timestamp?: (value: V) => number
-  /** Where records go that cannot be decoded; without it such a record stops the application. */
+  /**
+   * What is wrong with a record that can be decoded; undefined = nothing. `appendedMs` is the record's own timestamp: with
+   * LogAppendTime when the broker took it, so that every owner of the partition judges alike.
+   */
+  check?: (value: V, key: K, appendedMs: number) => string | undefined
+  /**
+   * Where records go that cannot be decoded, that `check` does not let pass, or that fail in processing again and again;
+   * without it such a record stops the application.
+   */
   deadLetterTopic?: string
 }
 
@@ -36,10 +44,10 @@ export class StreamsBuilder {
   stream<K, V>(topic: string, options: ConsumedOptions<K, V>): KStream<K, V> {
     if (this.#sourceTopics.has(topic)) throw new TypeError(`topic '${topic}' is read already: use that stream again`)
     this.#sourceTopics.add(topic)
-    const { timestamp, deadLetterTopic, key, value } = options
+    const { timestamp, check, deadLetterTopic, key, value } = options
     return new KStream(
       this.#graph,
-      this.#add(undefined, { kind: 'source', topic, key, value, timestamp, deadLetterTopic } as NodeSpec),
+      this.#add(undefined, { kind: 'source', topic, key, value, timestamp, check, deadLetterTopic } as NodeSpec),
     )
   }
 

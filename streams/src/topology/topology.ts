@@ -28,6 +28,13 @@ export class Topology {
     return [...new Set(this.subTopologies.flatMap((sub) => sub.sinkTopics))]
   }
 
+  /** Where records of an input topic are put aside, if anywhere. */
+  deadLetterTopicOf(topic: string): string | undefined {
+    const nodes = this.subTopologies.flatMap((sub) => sub.nodes)
+    const source = nodes.map(({ spec }) => spec).find((spec) => spec.kind === 'source' && spec.topic === topic)
+    return (source as NodeOf<'source'> | undefined)?.deadLetterTopic
+  }
+
   /** A text for people: one line a node, indented below its parent. */
   describe(): string {
     return this.subTopologies
