@@ -37,27 +37,17 @@ RUN npm run build \
   && mkdir -p /state
 
 # --- Production dependencies, per process ----------------------------------------------------------------------------
-# Of LevelDB the binaries for Linux (glibc) on amd64 and arm64 are kept, of its sources none.
+# Of LevelDB the binaries for Linux (glibc) on amd64 and arm64 are kept; sources, types and maps go.
 
-FROM dependencies AS producer-modules
-RUN npm ci --omit=dev --ignore-scripts --prefer-offline -w producer \
-  && rm -r node_modules/classic-level/deps \
-  && find node_modules/classic-level/prebuilds -type f ! -path '*/linux-arm64/*' ! -path '*/linux-x64/classic-level.node' -delete
-
-FROM dependencies AS processor-modules
-RUN npm ci --omit=dev --ignore-scripts --prefer-offline -w processor \
-  && rm -r node_modules/classic-level/deps \
-  && find node_modules/classic-level/prebuilds -type f ! -path '*/linux-arm64/*' ! -path '*/linux-x64/classic-level.node' -delete
-
-FROM dependencies AS query-api-modules
-RUN npm ci --omit=dev --ignore-scripts --prefer-offline -w query-api \
-  && rm -r node_modules/classic-level/deps \
-  && find node_modules/classic-level/prebuilds -type f ! -path '*/linux-arm64/*' ! -path '*/linux-x64/classic-level.node' -delete
-
-FROM dependencies AS exchange-modules
-RUN npm ci --omit=dev --ignore-scripts --prefer-offline -w dev \
-  && rm -r node_modules/classic-level/deps \
-  && find node_modules/classic-level/prebuilds -type f ! -path '*/linux-arm64/*' ! -path '*/linux-x64/classic-level.node' -delete
+FROM dependencies AS modules
+RUN for workspace in producer processor query-api dev; do \
+    npm ci --omit=dev --ignore-scripts --prefer-offline -w "$workspace" \
+      && mkdir -p "/modules/$workspace" && mv node_modules "/modules/$workspace/" || exit 1; \
+  done \
+  && rm -r /modules/*/node_modules/classic-level/deps \
+  && find /modules -type f -path '*/classic-level/prebuilds/*' \
+    ! -path '*/linux-arm64/*' ! -path '*/linux-x64/classic-level.node' -delete \
+  && find /modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.test.js' \) -delete
 
 # --- What all images share -------------------------------------------------------------------------------------------
 
@@ -84,7 +74,7 @@ USER 1000:1000
 FROM runtime AS producer
 LABEL org.opencontainers.image.title="Candlewick producer" \
   org.opencontainers.image.description="Reads live trades from a feed, validates them and puts them on Kafka."
-COPY --from=producer-modules /app/node_modules node_modules
+COPY --from=modules /modules/producer/node_modules node_modules
 COPY --from=build /out/schemas schemas
 COPY --from=build /out/streams streams
 COPY --from=build /out/service service
@@ -97,7 +87,7 @@ CMD ["node", "producer/dist/main.js"]
 FROM runtime AS processor
 LABEL org.opencontainers.image.title="Candlewick processor" \
   org.opencontainers.image.description="Keeps running averages and bars of the trades, exactly once, and fills Cassandra."
-COPY --from=processor-modules /app/node_modules node_modules
+COPY --from=modules /modules/processor/node_modules node_modules
 COPY --from=build /out/schemas schemas
 COPY --from=build /out/streams streams
 COPY --from=build /out/service service
@@ -114,7 +104,7 @@ CMD ["node", "processor/dist/main.js"]
 FROM runtime AS query-api
 LABEL org.opencontainers.image.title="Candlewick query API" \
   org.opencontainers.image.description="REST, WebSocket and the live page."
-COPY --from=query-api-modules /app/node_modules node_modules
+COPY --from=modules /modules/query-api/node_modules node_modules
 COPY --from=build /out/schemas schemas
 COPY --from=build /out/streams streams
 COPY --from=build /out/service service
@@ -130,7 +120,7 @@ CMD ["node", "query-api/dist/main.js"]
 FROM runtime AS jobs
 LABEL org.opencontainers.image.title="Candlewick jobs" \
   org.opencontainers.image.description="Creates the topics on Kafka and the tables in Cassandra."
-COPY --from=processor-modules /app/node_modules node_modules
+COPY --from=modules /modules/processor/node_modules node_modules
 COPY --from=build /out/schemas schemas
 COPY --from=build /out/streams streams
 COPY --from=build /out/service service
@@ -142,7 +132,7 @@ CMD ["node", "cassandra/dist/migrate-main.js"]
 FROM runtime AS exchange
 LABEL org.opencontainers.image.title="Candlewick exchange" \
   org.opencontainers.image.description="A simulated exchange that speaks Finnhub's WebSocket protocol."
-COPY --from=exchange-modules /app/node_modules node_modules
+COPY --from=modules /modules/dev/node_modules node_modules
 COPY --from=build /out/service service
 COPY --from=build /out/producer/package.json producer/
 COPY --from=build /out/producer/dist/recording producer/dist/recording
