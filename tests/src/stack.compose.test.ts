@@ -6,9 +6,9 @@ import { getJson, until } from './wait.js'
 const found = await findCompose()
 if ('missing' in found) process.stdout.write(`docker compose is not tested: ${found.missing}\n`)
 
-/** About a minute of trading, so that it goes on while a processor is killed, and an end that can be compared. */
-const TRADES = 15_000
-const SETTINGS = { EXCHANGE_TOTAL: String(TRADES), TRADES_PER_SECOND: '250' }
+/** More than a minute of trading, so that it goes on while a processor is killed, and an end that can be compared. */
+const TRADES = 20_000
+const SETTINGS = { EXCHANGE_TOTAL: String(TRADES), TRADES_PER_SECOND: '200' }
 
 interface Average {
   average: { count: number }
