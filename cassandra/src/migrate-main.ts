@@ -1,6 +1,5 @@
 import { runProcess, StartError } from '@candlewick/service/process'
-import { createClient } from './client.js'
-import { reasonOf } from './errors.js'
+import { createClient, whyNotConnected } from './client.js'
 import { MigrationError } from './migrations/errors.js'
 import { readMigrations } from './migrations/files.js'
 import { migrate } from './migrations/migrate.js'
@@ -24,7 +23,7 @@ runProcess({
     try {
       await client.connect()
     } catch (error) {
-      throw new StartError(`Cassandra at ${config.contactPoints.join(', ')}: ${reasonOf(error)}`, { cause: error })
+      throw new StartError(`Cassandra at ${config.contactPoints.join(', ')}: ${whyNotConnected(error)}`, { cause: error })
     }
     try {
       const keyspace = config.keyspace

@@ -5,7 +5,7 @@ import { startChild } from './child.js'
 import { ensureJars } from './jars.js'
 import { javaCommand } from './paths.js'
 import { freePort, isPortFree, LOOPBACK } from './ports.js'
-import { asks, waitReady } from './ready.js'
+import { asks, speaksTls, waitReady } from './ready.js'
 import { processOf, withPortRetries, type Server, type ServerOptions } from './server.js'
 
 /** `host` and `port` are those of the native protocol (CQL). */
@@ -14,6 +14,16 @@ export type CassandraServer = Server
 export interface CassandraOptions extends ServerOptions {
   /** Port of the native protocol. Default: a free one. */
   nativePort?: number
+  /** TLS, client certificates and logins on the native protocol. */
+  security?: CassandraSecurity
+}
+
+/** PEM files, made by whoever starts the server. Its first user is `cassandra` with the password `cassandra`. */
+export interface CassandraSecurity {
+  /** Key and certificate of the node in one file. */
+  storeFile: string
+  /** The authority that signs the clients' certificates. */
+  caFile: string
 }
 
 /**
@@ -29,7 +39,11 @@ export async function startCassandra(options: CassandraOptions): Promise<Cassand
   return withPortRetries(options.nativePort === undefined, async () => {
     const port = options.nativePort ?? (await freePort())
     const config = join(dir, 'cassandra.yaml')
-    await writeFile(config, yaml({ port, storagePort: await storagePort(dir) }))
+    const { security } = options
+    await writeFile(
+      config,
+      yaml({ port, storagePort: await storagePort(dir) }) + (security ? securityYaml(security) : ''),
+    )
     await writeFile(join(dir, 'logback.xml'), LOGBACK)
     const child = await startChild({
       name: 'cassandra',
@@ -40,16 +54,15 @@ export async function startCassandra(options: CassandraOptions): Promise<Cassand
       logFile: options.logFile ?? join(dir, 'cassandra.log'),
     })
     options.onStarted?.(child)
+    const where = { host: LOOPBACK, port }
+    const answers = () => (security ? speaksTls(where) : asks(where, OPTIONS_REQUEST, isSupported))
     try {
-      await waitReady(child, () => asks({ host: LOOPBACK, port }, OPTIONS_REQUEST, isSupported), {
-        timeoutMs: 180_000,
-        signal: options.signal,
-      })
+      await waitReady(child, answers, { timeoutMs: 180_000, signal: options.signal })
     } catch (error) {
       await child.stop({ timeoutMs: 2_000 })
       throw error
     }
-    return { ...processOf(child), host: LOOPBACK, port }
+    return { ...processOf(child), ...where }
   })
 }
 
@@ -88,6 +101,22 @@ start_native_transport: true
 `
 }
 
+/** Clients need both: a certificate of the authority and a password. */
+function securityYaml({ storeFile, caFile }: CassandraSecurity): string {
+  return `authenticator: PasswordAuthenticator
+authorizer: CassandraAuthorizer
+role_manager: CassandraRoleManager
+client_encryption_options:
+  enabled: true
+  optional: false
+  require_client_auth: true
+  ssl_context_factory:
+    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory
+  keystore: ${storeFile}
+  truststore: ${caFile}
+`
+}
+
 const LOGBACK = `<configuration>
   <appender name="stdout" class="ch.qos.logback.core.ConsoleAppender">
     <encoder><pattern>%date{ISO8601} %-5level [%thread] %logger{24} - %msg%n</pattern></encoder>
@@ -115,6 +144,7 @@ function javaArgs(options: { dir: string; jars: string; config: string; heapMb: 
     '-Dcassandra-foreground=yes',
     '-Dcassandra.skip_wait_for_gossip_to_settle=0',
     '-Dcassandra.ring_delay_ms=1',
+    '-Dcassandra.superuser_setup_delay_ms=0', // the first user is there as soon as the port, not 10 s later
     '-cp',
     join(jars, '*'),
     'org.apache.cassandra.service.CassandraDaemon',

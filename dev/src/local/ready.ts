@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StartError } from '@candlewick/service/process'
 import { describeExit, type Child } from './child.js'
@@ -62,5 +63,21 @@ export function asks(
       answer = Buffer.concat([answer, chunk])
       if (accept(answer)) done(true)
     })
+  })
+}
+
+/** Whether a server begins to speak TLS there; whom it lets in, and whether we would trust it, is not asked. */
+export function speaksTls(where: { host: string; port: number }, timeoutMs = 2_000): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTls({ ...where, rejectUnauthorized: false })
+    const done = (good: boolean) => {
+      socket.destroy()
+      resolve(good)
+    }
+    socket.setTimeout(timeoutMs, () => done(false))
+    socket.once('secureConnect', () => done(true))
+    // An alert (we have no certificate) is TLS as well.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => done(code?.startsWith('ERR_SSL_') ?? false))
+    socket.once('close', () => done(false))
   })
 }
