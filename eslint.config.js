@@ -12,6 +12,7 @@ const ARROWS = {
   cassandra: ['schemas', 'service', 'streams/kafka/*'],
   processor: ['schemas', 'service', 'streams', 'streams/*'],
   'query-api': ['schemas', 'service', 'streams/kafka/*', 'streams/queries/*', 'cassandra/reader', 'cassandra/settings'],
+  grafana: [],
   dev: ['schemas', 'service', 'streams/kafka/*', 'producer/recording/*'],
 }
 
