@@ -1,0 +1,120 @@
+{{/* What all pods have in common. Takes {root, user, pull}. Every pod passes the restricted Pod Security Standard. */}}
+{{- define "candlewick.podDefaults" -}}
+serviceAccountName: {{ include "candlewick.fullname" .root }}
+automountServiceAccountToken: false
+# Else a service named `api` would set API_PORT, and one named `kafka` would set KAFKA_PORT.
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ .user }}
+  runAsGroup: {{ .user }}
+  fsGroup: {{ .user }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: { type: RuntimeDefault }
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "candlewick.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end -}}
+
+{{/* Where a pod runs. Takes {root, component, values}. */}}
+{{- define "candlewick.placement" -}}
+{{- with .values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- if hasKey .values "topologySpreadConstraints" }}
+{{- if kindIs "invalid" .values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - topologyKey: {{ . }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "candlewick.selectorLabels" $ | nindent 8 }}
+  {{- end }}
+{{- else if .values.topologySpreadConstraints }}
+topologySpreadConstraints: {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels and annotations of a pod. Takes {root, component, values, uses}; a pod is replaced when what it uses changes. */}}
+{{- define "candlewick.podMetadata" -}}
+# Without versions: another version of the chart alone replaces no pod.
+labels:
+  {{- include "candlewick.selectorLabels" . | nindent 2 }}
+  app.kubernetes.io/part-of: candlewick
+  {{- with .values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+annotations:
+  {{- range .uses }}
+  {{- if eq . "token" }}
+  {{- if not $.root.Values.internalToken.existingSecret }}
+  checksum/token: {{ include "candlewick.generatedToken" $.root | sha256sum }}
+  {{- end }}
+  {{- else }}
+  checksum/{{ . }}: {{ include (printf "candlewick.%s.data" .) $.root | sha256sum }}
+  {{- end }}
+  {{- end }}
+  {{- with .values.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* Settings by ConfigMap. Takes {root, uses: [kafka, cassandra]}. */}}
+{{- define "candlewick.envFrom" -}}
+{{- range without .uses "token" }}
+- configMapRef: { name: {{ include "candlewick.fullname" $.root }}-{{ . }}-settings }
+{{- end }}
+{{- end -}}
+
+{{/* Environment of a container of ours besides the ConfigMaps. Takes {root, uses, env: {NAME: value}, more: {NAME: value}}. */}}
+{{- define "candlewick.env" -}}
+- { name: HOST, value: 0.0.0.0 }
+- { name: LOG_LEVEL, value: {{ .root.Values.logLevel }} }
+{{- if has "token" .uses }}
+- name: INTERNAL_TOKEN
+  valueFrom: { secretKeyRef: { name: {{ include "candlewick.tokenSecret" .root }}, key: {{ .root.Values.internalToken.key }} } }
+{{- end }}
+{{- range without .uses "token" }}
+{{- with include (printf "candlewick.%s.env" .) $.root }}
+{{ . }}
+{{- end }}
+{{- end }}
+{{- range $name, $value := merge (dict) (default dict .more) .env }}
+- { name: {{ $name }}, value: {{ toString $value | quote }} }
+{{- end }}
+{{- end -}}
+
+{{/* Probes of a service of ours. A pod that restores or waits for Kafka is alive: only /readyz says that it is not ready. */}}
+{{- define "candlewick.probes" -}}
+startupProbe:
+  httpGet: { path: /healthz, port: http }
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: { path: /healthz, port: http }
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: { path: /readyz, port: http }
+  periodSeconds: 3
+  timeoutSeconds: 3
+  failureThreshold: 2
+{{- end -}}
