@@ -11,8 +11,12 @@ const resolve = {
 const everywhere = ['*/src/**/*.test.ts', 'query-api/web/src/**/*.test.ts']
 const withServers = ['*/src/**/*.kafka.test.ts', '*/src/**/*.cassandra.test.ts', '*/src/**/*.e2e.test.ts']
 const withBrowser = ['*/src/**/*.browser.test.ts']
-/** Builds the images and runs them: needs a Docker engine. */
+/** Needs tools that npm does not bring; what is missing is skipped by name. */
+const withTools = ['*/src/**/*.tools.test.ts']
+/** Builds the images and runs them: needs a Docker engine, or a Kubernetes cluster. */
 const withCompose = ['*/src/**/*.compose.test.ts']
+const withCluster = ['*/src/**/*.cluster.test.ts']
+const elsewhere = [...withServers, ...withBrowser, ...withTools, ...withCompose, ...withCluster]
 const serverLimits = { testTimeout: 60_000, hookTimeout: 120_000 }
 
 export default defineConfig({
@@ -21,10 +25,7 @@ export default defineConfig({
     // Most of what the tests do is wait for servers: every core takes part.
     maxWorkers: '100%',
     projects: [
-      {
-        resolve,
-        test: { name: 'unit', include: everywhere, exclude: [...withServers, ...withBrowser, ...withCompose] },
-      },
+      { resolve, test: { name: 'unit', include: everywhere, exclude: elsewhere } },
       {
         resolve,
         test: {
@@ -35,7 +36,9 @@ export default defineConfig({
         },
       },
       { resolve, test: { name: 'browser', include: withBrowser, ...serverLimits, testTimeout: 180_000 } },
+      { resolve, test: { name: 'tools', include: withTools, ...serverLimits } },
       { resolve, test: { name: 'compose', include: withCompose } },
+      { resolve, test: { name: 'cluster', include: withCluster } },
     ],
   },
 })

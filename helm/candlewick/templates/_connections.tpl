@@ -25,9 +25,7 @@ passwordKey: password
 {{- if and $kafka.external.sasl.mechanism (not $kafka.external.sasl.existingSecret) }}{{ fail "kafka.external.sasl.mechanism needs kafka.external.sasl.existingSecret" }}{{ end -}}
 bootstrap: {{ toJson $kafka.external.bootstrapServers }}
 tls: {{ $kafka.external.tls.enabled }}
-{{- if and $kafka.external.tls.enabled $kafka.external.tls.caSecret.name }}
-caSecret: {{ toJson $kafka.external.tls.caSecret }}
-{{- end }}
+{{- include "candlewick.tlsSecrets" $kafka.external.tls }}
 mechanism: {{ $kafka.external.sasl.mechanism | quote }}
 secret: {{ $kafka.external.sasl.existingSecret | quote }}
 usernameKey: {{ $kafka.external.sasl.usernameKey }}
@@ -43,7 +41,11 @@ TOPIC_PREFIX: {{ .Values.topicPrefix | quote }}
 KAFKA_SSL: "true"
 {{- end }}
 {{- if $kafka.caSecret }}
-KAFKA_SSL_CA_FILE: /etc/candlewick/kafka/{{ $kafka.caSecret.key }}
+KAFKA_SSL_CA_FILE: /etc/candlewick/kafka/ca.crt
+{{- end }}
+{{- if $kafka.clientSecret }}
+KAFKA_SSL_CERT_FILE: /etc/candlewick/kafka/tls.crt
+KAFKA_SSL_KEY_FILE: /etc/candlewick/kafka/tls.key
 {{- end }}
 {{- if $kafka.mechanism }}
 KAFKA_SASL_MECHANISM: {{ $kafka.mechanism }}
@@ -95,9 +97,7 @@ port: {{ $cassandra.external.port }}
 datacenter: {{ $cassandra.external.localDatacenter }}
 replication: {{ default (printf "%s:3" $cassandra.external.localDatacenter) $cassandra.replication | quote }}
 tls: {{ $cassandra.external.tls.enabled }}
-{{- if and $cassandra.external.tls.enabled $cassandra.external.tls.caSecret.name }}
-caSecret: {{ toJson $cassandra.external.tls.caSecret }}
-{{- end }}
+{{- include "candlewick.tlsSecrets" $cassandra.external.tls }}
 secret: {{ $cassandra.external.existingSecret | quote }}
 usernameKey: {{ $cassandra.external.usernameKey }}
 passwordKey: {{ $cassandra.external.passwordKey }}
@@ -115,7 +115,11 @@ CASSANDRA_CONSISTENCY: {{ .Values.cassandra.consistency }}
 CASSANDRA_SSL: "true"
 {{- end }}
 {{- if $cassandra.caSecret }}
-CASSANDRA_SSL_CA_FILE: /etc/candlewick/cassandra/{{ $cassandra.caSecret.key }}
+CASSANDRA_SSL_CA_FILE: /etc/candlewick/cassandra/ca.crt
+{{- end }}
+{{- if $cassandra.clientSecret }}
+CASSANDRA_SSL_CERT_FILE: /etc/candlewick/cassandra/tls.crt
+CASSANDRA_SSL_KEY_FILE: /etc/candlewick/cassandra/tls.key
 {{- end }}
 {{- end -}}
 
@@ -129,21 +133,42 @@ CASSANDRA_SSL_CA_FILE: /etc/candlewick/cassandra/{{ $cassandra.caSecret.key }}
 {{- end -}}
 {{- end -}}
 
-{{/* Volumes with the certificates of authorities. Takes {root, uses: [kafka, cassandra]}. */}}
-{{- define "candlewick.caVolumes" -}}
+{{/* What `tls` of an external server names. */}}
+{{- define "candlewick.tlsSecrets" -}}
+{{- if .enabled }}
+{{- if .caSecret.name }}
+caSecret: {{ toJson .caSecret }}
+{{- end }}
+{{- if .clientSecret }}
+clientSecret: {{ .clientSecret }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Volumes with certificates. Takes {root, uses: [kafka, cassandra]}. */}}
+{{- define "candlewick.tlsVolumes" -}}
 {{- range $use := without .uses "token" }}
-{{- with (include (printf "candlewick.%s" $use) $.root | fromYaml).caSecret }}
-- name: {{ $use }}-ca
-  secret: { secretName: {{ .name }}, items: [{ key: {{ .key | quote }}, path: {{ .key | quote }} }] }
+{{- $server := include (printf "candlewick.%s" $use) $.root | fromYaml }}
+{{- if or $server.caSecret $server.clientSecret }}
+- name: {{ $use }}-tls
+  projected:
+    sources:
+      {{- with $server.caSecret }}
+      - secret: { name: {{ .name }}, items: [{ key: {{ .key | quote }}, path: ca.crt }] }
+      {{- end }}
+      {{- with $server.clientSecret }}
+      - secret: { name: {{ . }}, items: [{ key: tls.crt, path: tls.crt }, { key: tls.key, path: tls.key }] }
+      {{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
 {{/* Where they are mounted. Takes {root, uses}. */}}
-{{- define "candlewick.caMounts" -}}
+{{- define "candlewick.tlsMounts" -}}
 {{- range $use := without .uses "token" }}
-{{- with (include (printf "candlewick.%s" $use) $.root | fromYaml).caSecret }}
-- { name: {{ $use }}-ca, mountPath: /etc/candlewick/{{ $use }}, readOnly: true }
+{{- $server := include (printf "candlewick.%s" $use) $.root | fromYaml }}
+{{- if or $server.caSecret $server.clientSecret }}
+- { name: {{ $use }}-tls, mountPath: /etc/candlewick/{{ $use }}, readOnly: true }
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -37,10 +37,10 @@ template:
         resources: {{- toYaml $values.resources | nindent 10 }}
         volumeMounts:
           - { name: tmp, mountPath: /tmp }
-          {{- include "candlewick.caMounts" . | nindent 10 }}
+          {{- include "candlewick.tlsMounts" . | nindent 10 }}
     volumes:
       - { name: tmp, emptyDir: { sizeLimit: 64Mi } }
-      {{- include "candlewick.caVolumes" . | nindent 6 }}
+      {{- include "candlewick.tlsVolumes" . | nindent 6 }}
 {{- end -}}
 
 {{/* Copies of every topic. */}}
