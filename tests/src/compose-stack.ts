@@ -9,13 +9,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** docker compose as the plugin of the docker command, or the command it was before. */
 const WAYS = [['docker', 'compose'], ['docker-compose']] as const
 
-/** How compose is called here, or what is missing. The engine is the one DOCKER_HOST or the docker context names. */
-export async function findCompose(): Promise<readonly string[] | { missing: string }> {
-  try {
-    await run('docker', ['version', '--format', '{{.Server.Version}}'], { timeout: 20_000 })
-  } catch {
-    return { missing: 'no Docker engine answers (DOCKER_HOST, docker context)' }
-  }
+/** How compose is called here; undefined when it is not there. */
+export async function findComposeCommand(): Promise<readonly string[] | undefined> {
   for (const way of WAYS) {
     const [command, ...first] = way
     const works = await run(command, [...first, 'version']).then(
@@ -24,7 +19,17 @@ export async function findCompose(): Promise<readonly string[] | { missing: stri
     )
     if (works) return way
   }
-  return { missing: 'neither `docker compose` nor `docker-compose` is there' }
+  return undefined
+}
+
+/** The same, or what is missing to run something. The engine is the one DOCKER_HOST or the docker context names. */
+export async function findCompose(): Promise<readonly string[] | { missing: string }> {
+  try {
+    await run('docker', ['version', '--format', '{{.Server.Version}}'], { timeout: 20_000 })
+  } catch {
+    return { missing: 'no Docker engine answers (DOCKER_HOST, docker context)' }
+  }
+  return (await findComposeCommand()) ?? { missing: 'neither `docker compose` nor `docker-compose` is there' }
 }
 
 /** The system of docker-compose.yaml under a project name and ports of its own, untouched by a .env file. */
