@@ -63,7 +63,7 @@ runProcess({
 
 /** What a user can mend is told in one line, without a stack. */
 function asStartError(error: unknown): unknown {
-  if (error instanceof StreamsError && (error.code === 'LOCKED' || error.code === 'DUPLICATE_INSTANCE')) {
+  if (error instanceof StreamsError && ['LOCKED', 'DUPLICATE_INSTANCE', 'STATE'].includes(error.code)) {
     return new StartError(error.message, { cause: error })
   }
   return error

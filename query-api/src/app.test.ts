@@ -236,11 +236,14 @@ describe('what cannot be answered', () => {
     ['/symbols/AAPL/trades?from=9&to=8', 'from is later than to'],
     ['/symbols/AAPL/trades?to=soon', 'to must be epoch milliseconds'],
     ['/symbols?limit=-1', 'limit must be >= 1'],
+    ['/symbols?limit=1e309', 'limit must be <= 10000'],
+    ['/symbols/AAPL/trades?limit=Infinity', 'limit must be <= 10000'],
+    ['/symbols/AAPL/bars?limit=-1e309', 'limit must be >= 1'],
     ['/symbols/AAPL?x=1', 'there is no parameter "x" here'],
-    ['/symbols/A%0d%0aSet-Cookie:%20a=b', 'control'],
-    ['/symbols/A%00', 'control'],
-    [`/symbols/${'x'.repeat(65)}/avg`, 'at most 64'],
-    [`/symbols/${'%E6%A0%AA'.repeat(65)}/avg`, 'at most 64'],
+    ['/symbols/A%0d%0aSet-Cookie:%20a=b', 'printable'],
+    ['/symbols/A%00', 'printable'],
+    [`/symbols/${'x'.repeat(65)}/avg`, '1 to 64'],
+    [`/symbols/${'%E6%A0%AA'.repeat(65)}/avg`, '1 to 64'],
     ['/symbols//avg', 'empty'],
   ])('%s is 400: %s', async (path, reason) => {
     const { app } = await start()

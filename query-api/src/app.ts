@@ -5,7 +5,7 @@ import type { Clock, History, LiveState, TaskStatuses } from './dependencies.js'
 import { addDocumentation } from './documentation.js'
 import { measureRequests, type ApiMetrics } from './metrics.js'
 import { addPage } from './page.js'
-import { addProblems, sendUnexpected } from './problems.js'
+import { addProblems, answerUnreadable, sendUnexpected } from './problems.js'
 import { barsRoute } from './routes/bars.js'
 import { symbolRoutes } from './routes/symbol.js'
 import { symbolsRoute } from './routes/symbols.js'
@@ -45,7 +45,9 @@ export async function buildApp(dependencies: Dependencies, options: AppOptions):
   const { live, history, tasks, market, clock, metrics, log } = dependencies
   const app = createHttpServer(log, {
     // Unknown and repeated parameters are refused with the reason instead of being dropped or guessed at.
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true } },
+    // (strictNumbers would leave 1e309, which is Infinity, out of the comparison with a maximum.)
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true, strictNumbers: false } },
+    clientErrorHandler: answerUnreadable,
     frameworkErrors: (error, _request, reply) => void sendUnexpected(error, reply),
   })
   // What is documented is held against the answers in the tests; in between JSON.stringify keeps every number's bits.

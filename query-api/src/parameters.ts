@@ -1,3 +1,4 @@
+import { isSymbol } from '@candlewick/schemas/trade-rules'
 import { MAX_WINDOW_MS, WINDOW_STEP_MS } from '@candlewick/schemas/queries'
 
 /**
@@ -13,9 +14,6 @@ const UNITS: Readonly<Record<string, number>> = { s: SECOND, m: MINUTE, h: HOUR 
 
 export const SHORTEST_LIMIT = 1
 export const LONGEST_LIMIT = 10_000
-
-/** Longer than any symbol a feed uses; Finnhub's longest are about 30 characters. */
-export const LONGEST_SYMBOL = 64
 
 /** Milliseconds of 9999-12-31T23:59:59.999Z: what comes after has no RFC 3339 form. */
 const LAST_TIME_MS = 253_402_300_799_999
@@ -85,15 +83,9 @@ export function parseRange(query: { from?: string; to?: string; limit: number },
   return ok({ fromMs: from.value, toMs: to.value, limit: query.limit })
 }
 
-/** Feeds use letters, digits, `: . - / _` and blanks in symbols; nobody uses what cannot be seen. */
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\ufeff\ufffd]/
-
 /** A symbol as it may be asked for; whether it is known is the processors' to say. */
 export function parseSymbol(text: string): Parsed<string> {
   if (text === '') return bad('the symbol is empty')
-  if (text.length > LONGEST_SYMBOL) return bad(`a symbol has at most ${LONGEST_SYMBOL} characters`)
-  if (UNSEEN.test(text)) return bad('a symbol has no control or invisible characters')
-  if (/\p{Surrogate}/u.test(text)) return bad('a symbol is well-formed Unicode')
+  if (!isSymbol(text)) return bad('a symbol is 1 to 64 printable characters')
   return ok(text)
 }

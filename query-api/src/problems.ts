@@ -1,6 +1,7 @@
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
+import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply } from 'fastify'
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Parsed } from './parameters.js'
 
 /** What can go wrong, as clients see it: RFC 9457 problem details, told apart by `type`. */
@@ -105,6 +106,22 @@ export function sendUnexpected(error: FastifyError, reply: FastifyReply): Fastif
     detail: status >= 500 ? 'this is a mistake of ours; the log of the API says more' : error.message,
   })
 }
+
+/** Bytes that are no HTTP request, or one too large or too slow: answered before there is a request. */
+export function answerUnreadable(error: ConnectionError, socket: Socket): void {
+  const status = UNREADABLE[error.code ?? ''] ?? 400
+  const title = STATUS_CODES[status]!
+  const body = JSON.stringify({ type: 'about:blank', title, status, detail: 'this is not a request that can be read' })
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const headers = `Content-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`
+  socket.end(`HTTP/1.1 ${status} ${title}\r\n${headers}\r\n\r\n${body}`)
+}
+
+/** Node.js's codes for what its parser refuses. */
+const UNREADABLE: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }
 
 /**
  * The value of a parameter.

@@ -21,12 +21,16 @@ export function createRegistry(): Registry {
   return registry
 }
 
+/** Requests are small: one that has not come in whole by then is dripped on purpose, or lost. */
+const REQUEST_TIMEOUT_MS = 30_000
+
 /** Fastify as every process of ours runs it: our log without a line per request, long symbol lists allowed in a path. */
 export function createHttpServer(log: Logger, options: FastifyServerOptions = {}): FastifyInstance {
   return fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: 1024 },
     ...options,
   }) as unknown as FastifyInstance

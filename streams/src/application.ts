@@ -94,6 +94,8 @@ export class KafkaStreams {
   #instance: StreamInstance | undefined
   #running: Promise<void> | undefined
   #closing: Promise<void> | undefined
+  /** After a failure the others are told at once; the connection stays until they were. */
+  #leaving: Promise<void> | undefined
 
   constructor(
     readonly topology: Topology,
@@ -232,6 +234,7 @@ export class KafkaStreams {
     this.#instance?.stop()
     await within(CLOSE_TIMEOUT_MS, this.#running)
     await within(CLOSE_TIMEOUT_MS, this.#instance?.close({ commit: !failed }))
+    await within(CLOSE_TIMEOUT_MS, this.#leaving)
     await this.#client.close()
     await this.#directory.close()
     this.#move('CLOSED')
@@ -245,7 +248,7 @@ export class KafkaStreams {
     this.#move('ERROR')
     const known = error instanceof Error ? error : new StreamsError('PROCESSING', String(error))
     this.#options.log.error({ err: known }, 'the application stopped')
-    void this.#instance?.leave()
+    this.#leaving = this.#instance?.leave()
     for (const listener of this.#fatalListeners) listener(known)
   }
 

@@ -139,7 +139,7 @@ describe('a client', () => {
   })
 
   test('that pings by the protocol is ponged, one that does not answer pings is cut off', async () => {
-    const { port, app, registry, ...rest } = await listen({ heartbeatMs: 100 })
+    const { port, app, registry, ...rest } = await listen({ heartbeatMs: 1_000 })
     const mute = await open(port, { autoPong: false })
     const alive = await open(port)
     const ponged = new Promise((resolve) => alive.socket.once('pong', (data) => resolve(data.toString())))
@@ -381,3 +381,30 @@ function lastPrice(client: Client): number | undefined {
   const data = client.frames.at(-1)?.['data'] as { price: number }[] | undefined
   return data?.at(-1)?.price
 }
+
+describe('a request that offers another upgrade', () => {
+  /** Sends bytes and resolves with everything that comes back until the connection is closed. */
+  async function exchange(port: number, request: string): Promise<string> {
+    const socket = connect(port, '127.0.0.1', () => socket.write(request))
+    const chunks: Buffer[] = []
+    for await (const chunk of socket) chunks.push(chunk as Buffer)
+    return Buffer.concat(chunks).toString()
+  }
+
+  test.each(['/symbols/AAPL', '/healthz', '/nowhere', '/ws'])('is answered as if it had not: GET %s', async (path) => {
+    const { port } = await listen()
+    const plain = await fetch(`http://127.0.0.1:${port}${path}`)
+    const answer = await exchange(
+      port,
+      `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n`,
+    )
+    expect(answer).toContain(`HTTP/1.1 ${plain.status} `)
+    expect(answer.split('\r\n\r\n')[1]).toBe(await plain.text())
+  })
+
+  test('and bytes that are no request are answered with a problem', async () => {
+    const { port } = await listen()
+    const answer = await exchange(port, 'GET / HTTP/1.1\r\nbad header\r\n\r\n')
+    expect(answer).toMatch(/^HTTP\/1.1 400 Bad Request\r\nContent-Type: application\/problem\+json/)
+  })
+})

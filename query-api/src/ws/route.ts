@@ -4,6 +4,7 @@ import { ProblemError } from '../problems.js'
 import { problemAnswer, NoQuery } from '../schemas.js'
 import { isOriginAllowed } from '../security.js'
 import type { Hub } from './hub.js'
+import { webSocketUpgrades } from './upgrades.js'
 
 export interface WebSocketRouteOptions {
   allowedOrigins: readonly string[]
@@ -23,7 +24,12 @@ has changed), \`heartbeat\`, \`pong\`, \`error\` with code 400 (no request), 405
 export async function webSocketRoute(app: FastifyInstance, hub: Hub, options: WebSocketRouteOptions): Promise<void> {
   await app.register(websocket, {
     // autoPong is off because it answers without asking how much is waiting to be sent: the hub answers pings.
-    options: { maxPayload: options.maxFrameBytes, autoPong: false, perMessageDeflate: false },
+    options: {
+      server: webSocketUpgrades(app),
+      maxPayload: options.maxFrameBytes,
+      autoPong: false,
+      perMessageDeflate: false,
+    },
     errorHandler: (error, socket, request) => {
       request.log.debug({ err: error }, 'a WebSocket connection broke')
       socket.terminate()

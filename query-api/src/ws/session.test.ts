@@ -105,8 +105,8 @@ describe('a request that is none', () => {
     [{ channel: 'prices', symbols: ['A'], interval: '1m' }, 'prices have no interval'],
     [{ channel: 'prices', symbols: [] }, 'symbols is empty'],
     [{ channel: 'prices', symbols: ['A', ''] }, 'the symbol is empty'],
-    [{ channel: 'prices', symbols: ['A\u0000'] }, 'control'],
-    [{ channel: 'prices', symbols: ['x'.repeat(65)] }, 'at most 64'],
+    [{ channel: 'prices', symbols: ['A\u0000'] }, 'printable'],
+    [{ channel: 'prices', symbols: ['x'.repeat(65)] }, '1 to 64'],
   ])('%j is answered 410 with the id, and nothing of it is subscribed', (request, reason) => {
     const { session, ask } = setUp()
     expect(ask({ op: 'subscribe', id: 'x', ...request })).toEqual([

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { StreamsError } from '../errors.js'
+import { messageOf, StreamsError } from '../errors.js'
 import { readBootId } from './boot-id.js'
 
 /**
@@ -29,13 +29,13 @@ export class StateDirectory {
    */
   async open(wanted: string | undefined): Promise<void> {
     await mkdir(join(this.#root, 'tasks'), { recursive: true }).catch((error: unknown) => {
-      throw new StreamsError('STATE', `cannot use the state directory ${this.#root}`, {}, { cause: error })
+      throw this.#unusable(error)
     })
     try {
       await this.#identity.open()
     } catch (error) {
       const locked = ((error as Error).cause as { code?: string } | undefined)?.code === 'LEVEL_LOCKED'
-      if (!locked) throw new StreamsError('STATE', `cannot open ${this.#root}/instance`, {}, { cause: error })
+      if (!locked) throw this.#unusable((error as Error).cause ?? error)
       throw new StreamsError(
         'LOCKED',
         `another process uses the state directory ${this.#root}: give each process a STATE_DIR of its own, or stop that one`,
@@ -77,5 +77,10 @@ export class StateDirectory {
 
   close(): Promise<void> {
     return this.#identity.close()
+  }
+
+  #unusable(cause: unknown): StreamsError {
+    const message = `the state directory ${this.#root} cannot be used (${messageOf(cause)}): it must be a directory that can be written`
+    return new StreamsError('STATE', message, {}, { cause })
   }
 }
