@@ -25,7 +25,8 @@ export default defineConfig({
     // Most of what the tests do is wait for servers: every core takes part.
     maxWorkers: '100%',
     projects: [
-      { resolve, test: { name: 'unit', include: everywhere, exclude: elsewhere } },
+      // Nothing in them takes long by itself, but two cores may be shared with servers and builds.
+      { resolve, test: { name: 'unit', include: everywhere, exclude: elsewhere, testTimeout: 30_000 } },
       {
         resolve,
         test: {
