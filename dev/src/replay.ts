@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
 import { readSpeed } from '@candlewick/producer/recording/speed'
 import { StartError } from '@candlewick/service/process'
 import { onEnd, progress, runCommand } from './command.js'
@@ -33,23 +32,17 @@ interface Arguments {
   keep: boolean
 }
 
+const OPTIONS = {
+  speed: { type: 'string', default: 'max' },
+  symbols: { type: 'string', default: '*' },
+  processors: { type: 'string', default: '2' },
+  keep: { type: 'boolean', default: false },
+} as const
+
+type Command = Parameters<typeof runCommand<typeof OPTIONS>>[0]
+
 /** @throws StartError that says what is wrong */
-function readArguments(): Arguments | undefined {
-  const options = {
-    speed: { type: 'string', default: 'max' },
-    symbols: { type: 'string', default: '*' },
-    processors: { type: 'string', default: '2' },
-    keep: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  } as const
-  let parsed
-  try {
-    parsed = parseArgs({ options, allowPositionals: true })
-  } catch (error) {
-    throw new StartError(`${(error as Error).message}\n\n${USAGE}`, { cause: error })
-  }
-  const { values, positionals } = parsed
-  if (values.help) return undefined
+function readArguments({ values, positionals }: Parameters<Command['run']>[0]): Arguments {
   const [file, ...others] = positionals
   if (file === undefined || others.length > 0) throw new StartError(`one FILE is needed\n\n${USAGE}`)
   const path = resolve(process.env['INIT_CWD'] ?? '.', file) // where npm was called; its scripts run in the checkout
@@ -63,12 +56,7 @@ function readArguments(): Arguments | undefined {
 }
 
 /** `npm run replay`: exit code 0 when everything is equal to the independent fold, else 1. */
-async function main(): Promise<number> {
-  const wanted = readArguments()
-  if (wanted === undefined) {
-    console.log(USAGE)
-    return 0
-  }
+async function main(wanted: Arguments): Promise<number> {
   if (findStack(REPLAY_DIR).kind === 'running') throw new StartError('a replay is running already: end it first')
   await Promise.all([ensureJars('kafka', { log: progress }), ensureJars('cassandra', { log: progress })])
   const ending = new AbortController()
@@ -80,10 +68,10 @@ async function main(): Promise<number> {
   })
   try {
     stack = await start(wanted, ending.signal)
+    console.log(where(stack))
     const result = await followReplay(stack, { log: progress, signal: ending.signal })
     console.log(`\n${summary(result)}\n`)
     const good = result.missing === 0 && (await compare(stack))
-    console.log(where(stack))
     if (wanted.keep && !ending.signal.aborted) {
       progress('the stack is kept: Ctrl-C ends it')
       await once(ending.signal, 'abort')
@@ -165,4 +153,9 @@ function where({ urls, kafkaBrokers, cassandra, dir }: Stack): string {
 `
 }
 
-void runCommand(main)
+void runCommand({
+  usage: USAGE,
+  options: OPTIONS,
+  positionals: true,
+  run: (parsed) => main(readArguments(parsed)),
+})

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readSettings } from '@candlewick/service/settings'
+import { describeSettings, readSettings } from '@candlewick/service/settings'
 import { onEnd, progress, runCommand } from './command.js'
 import { loadEnv, RUN_DIR } from './load-env.js'
 import { ensureJars } from './local/jars.js'
@@ -9,7 +9,15 @@ import { startStack, type Stack } from './stack/start-stack.js'
 /** What Finnhub's free plan takes on a connection: https://finnhub.io/pricing */
 const FREE_PLAN_SYMBOLS = 50
 
-/** `npm start`: everything on this machine, until Ctrl-C or `npm stop`. */
+const USAGE = `npm start
+
+Runs everything on this machine until Ctrl-C or npm stop: Kafka, Cassandra, a simulated exchange (or Finnhub, with
+FINNHUB_API_KEY), the producer, the processors, the API and the page. Data and logs are in .local/run.
+
+Settings come from the environment or .env; .env.example lists those of every process. Those of npm start itself:
+
+${describeSettings(LOCAL_SETTINGS)}`
+
 async function main(): Promise<void> {
   loadEnv()
   const settings = readSettings(LOCAL_SETTINGS)
@@ -67,4 +75,4 @@ function welcome({ urls, dir }: Stack): string {
 `
 }
 
-void runCommand(main)
+void runCommand({ usage: USAGE, run: main })

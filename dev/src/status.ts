@@ -11,7 +11,10 @@ import { reachable } from './stack/plan.js'
 import { findStack, type RecordedPart, type StackState } from './stack/state-file.js'
 import { table } from './table.js'
 
-/** `npm run status`: what runs, how far Kafka's readers are, and the state of each task. */
+const USAGE = `npm run status
+
+Shows what npm start runs: the processes, how far Kafka's readers are, and the state of each task.`
+
 async function main(): Promise<void> {
   loadEnv()
   const found = findStack(RUN_DIR)
@@ -114,4 +117,4 @@ async function tasksOf(url: string): Promise<Task[]> {
   }
 }
 
-void runCommand(main)
+void runCommand({ usage: USAGE, run: main })

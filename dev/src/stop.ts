@@ -7,7 +7,10 @@ import { endOrphans, findStack, removeState } from './stack/state-file.js'
 /** The supervisor's own deadlines, one after the other, stay below this. */
 const PATIENCE_MS = 120_000
 
-/** `npm stop`: ends what `npm start` runs, in order, and whatever an earlier one left. */
+const USAGE = `npm stop
+
+Ends what npm start runs, in order, and whatever an earlier one left. Data are kept.`
+
 async function main(): Promise<void> {
   const found = findStack(RUN_DIR)
   if (found.kind === 'running') {
@@ -26,4 +29,4 @@ async function main(): Promise<void> {
   progress(found.kind === 'nothing' ? 'nothing was running' : 'all ended')
 }
 
-void runCommand(main)
+void runCommand({ usage: USAGE, run: main })
