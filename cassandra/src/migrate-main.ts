@@ -1,4 +1,5 @@
 import { runProcess, StartError } from '@candlewick/service/process'
+import { tryFor, WAITING_SETTINGS } from '@candlewick/service/try-for'
 import { createClient, whyNotConnected } from './client.js'
 import { MigrationError } from './migrations/errors.js'
 import { readMigrations } from './migrations/files.js'
@@ -12,19 +13,26 @@ runProcess({
   name: 'migrate',
   summary: 'creates the keyspace and brings its tables to the current version',
   kind: 'job',
-  settings: { ...CASSANDRA_SETTINGS, ...MIGRATION_SETTINGS },
+  settings: { ...CASSANDRA_SETTINGS, ...MIGRATION_SETTINGS, ...WAITING_SETTINGS },
   async run({ settings, log, onClose }) {
     const config = cassandraConfig(settings)
-    const client = createClient(
-      { ...config, consistency: 'QUORUM' },
-      { socketOptions: { readTimeout: SCHEMA_TIMEOUT_MS } },
-    )
-    onClose('cassandra', () => client.shutdown())
-    try {
-      await client.connect()
-    } catch (error) {
-      throw new StartError(`Cassandra at ${config.contactPoints.join(', ')}: ${whyNotConnected(error)}`, { cause: error })
+    // A client that failed to connect is thrown away.
+    async function connect() {
+      const client = createClient(
+        { ...config, consistency: 'QUORUM' },
+        { socketOptions: { readTimeout: SCHEMA_TIMEOUT_MS } },
+      )
+      try {
+        await client.connect()
+        return client
+      } catch (error) {
+        await client.shutdown().catch(() => undefined)
+        const reason = whyNotConnected(error)
+        throw new StartError(`Cassandra at ${config.contactPoints.join(', ')}: ${reason}`, { cause: error })
+      }
     }
+    const client = await tryFor(settings.WAIT_FOR_SERVER_S, connect, { log })
+    onClose('cassandra', () => client.shutdown())
     try {
       const keyspace = config.keyspace
       const applied = await migrate(client, {
