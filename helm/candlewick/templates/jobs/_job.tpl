@@ -1,7 +1,7 @@
 {{/*
 A job that can be run again. Its name carries a hash of all it is made of: a job cannot be changed, so another content is
 another job, and the same content leaves the one that ran alone. Not a hook: hooks run before Kafka and Cassandra of the
-same release exist. Kubernetes tries again until they answer. Takes {root, component, command, uses, more}.
+same release exist. The process waits until they answer. Takes {root, component, command, uses, more}.
 */}}
 {{- define "candlewick.job" -}}
 {{- $spec := include "candlewick.jobSpec" . -}}
