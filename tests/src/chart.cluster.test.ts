@@ -40,7 +40,7 @@ describe.skipIf(missing !== undefined)('the chart on a cluster', () => {
     const { instances } = await getJson<Tasks>(`${api}/tasks`)
     return new Map(
       instances.map(({ instance, tasks = [] }) => {
-        const running = tasks.filter(({ status }) => status === 'running')
+        const running = tasks.filter(({ status }) => status === 'RUNNING')
         return [instance, running.map(({ partition }) => partition)] as const
       }),
     )
