@@ -6,6 +6,9 @@ import { freePorts, LOOPBACK } from '@candlewick/dev/local/ports'
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
+/** Of what a failed command said, this much is told. */
+const MOST_LINES = 25
+
 /** docker compose as the plugin of the docker command, or the command it was before. */
 const WAYS = [['docker', 'compose'], ['docker-compose']] as const
 
@@ -99,12 +102,14 @@ export class ComposeStack {
 
   async #run(command: string, args: readonly string[]): Promise<string> {
     const options = { cwd: ROOT, env: this.#env, maxBuffer: 64 * 1024 * 1024 }
-    const { stdout } = await run(command, args, options).catch(
-      (error: Error & { stdout?: string; stderr?: string }) => {
-        const said = `${error.stdout ?? ''}${error.stderr ?? ''}`.split('\n').slice(-30).join('\n')
-        throw new Error(`${command} ${args.join(' ')}\n${said}`, { cause: error })
-      },
-    )
-    return stdout
+    try {
+      return (await run(command, args, options)).stdout
+    } catch (error) {
+      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+      const said = [stdout, stderr].flatMap((text) => text.trimEnd().split('\n').slice(-MOST_LINES)).join('\n')
+      // The error itself holds all that was said, which may be megabytes.
+      // eslint-disable-next-line preserve-caught-error
+      throw new Error(`${command} ${args.join(' ')}\n${said}`)
+    }
   }
 }
