@@ -14,6 +14,7 @@ runProcess({
   summary: 'creates the keyspace and brings its tables to the current version',
   kind: 'job',
   settings: { ...CASSANDRA_SETTINGS, ...MIGRATION_SETTINGS, ...WAITING_SETTINGS },
+  checks: [cassandraConfig],
   async run({ settings, log, onClose }) {
     const config = cassandraConfig(settings)
     // A client that failed to connect is thrown away.

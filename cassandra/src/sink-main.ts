@@ -9,15 +9,15 @@ runProcess({
   name: 'sink',
   summary: 'carries the topics trades, averages and bars into Cassandra',
   settings: { ...SINK_SETTINGS, SINK_PORT: port({ default: 8090, desc: 'port of /healthz, /readyz and /metrics' }) },
+  checks: [sinkConfig],
   async run({ settings, log, onClose, fail }) {
     const registry = createRegistry()
     const sink = new CassandraSink(sinkConfig(settings), { log, registry })
     const app = createHttpServer(log)
     addMonitoring(app, { registry, ready: () => whyNotReady(sink.health) })
     onClose('http', () => app.close())
-    const url = await listen(app, { host: settings.HOST, port: settings.SINK_PORT, setting: 'SINK_PORT' })
+    await listen(app, { host: settings.HOST, port: settings.SINK_PORT, setting: 'SINK_PORT' })
     onClose('sink', () => sink.close())
     sink.run().catch(fail)
-    log.info({ url }, 'the sink is up')
   },
 })

@@ -8,8 +8,6 @@ import { ROOT } from './local/paths.js'
 import { LOCAL_SETTINGS } from './settings.js'
 import { planStack } from './stack/plan.js'
 
-/** Read by the feed's proxy library, not declared by a process. */
-const OUTSIDE = ['HTTPS_PROXY', 'NO_PROXY']
 /** `topics` makes one copy, `processor` leaves its changelogs to the brokers. */
 const DIFFER = ['REPLICATION_FACTOR']
 
@@ -39,7 +37,7 @@ test(
     )
     const shown = new Map(lines)
     expect(shown.size).toBe(lines.length)
-    expect([...shown.keys()].filter((name) => !OUTSIDE.includes(name)).sort()).toEqual([...settings.keys()].sort())
+    expect([...shown.keys()].sort()).toEqual([...settings.keys()].sort())
     for (const [name, value] of settings)
       if (!DIFFER.includes(name)) expect(`${name}=${shown.get(name)}`).toBe(`${name}=${value}`)
   },

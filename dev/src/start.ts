@@ -4,6 +4,7 @@ import { onEnd, progress, runCommand } from './command.js'
 import { loadEnv, RUN_DIR } from './load-env.js'
 import { ensureJars } from './local/jars.js'
 import { LOCAL_SETTINGS, type LocalSettings } from './settings.js'
+import { checkSettings } from './stack/check-settings.js'
 import { startStack, type Stack } from './stack/start-stack.js'
 
 /** What Finnhub's free plan takes on a connection: https://finnhub.io/pricing */
@@ -20,6 +21,7 @@ ${describeSettings(LOCAL_SETTINGS)}`
 
 async function main(): Promise<void> {
   loadEnv()
+  await checkSettings(process.env)
   const settings = readSettings(LOCAL_SETTINGS)
   const ending = new AbortController()
   let stack: Stack | undefined

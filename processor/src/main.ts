@@ -15,6 +15,7 @@ runProcess({
   name: 'processor',
   summary: 'keeps running averages and bars of the trades, exactly once, and answers queries about them.',
   settings: { ...SINK_SETTINGS, ...PROCESSOR_SETTINGS },
+  checks: [readBarWindows, advertisedUrl, sinkConfig],
   async run({ settings, log, onClose, fail }) {
     const topics = topicNames(settings.TOPIC_PREFIX)
     const windows = readBarWindows(settings)
@@ -44,8 +45,8 @@ runProcess({
       log,
     })
     onClose('http', () => app.close())
-    const url = await listen(app, { host: settings.HOST, port: settings.PROCESSOR_PORT, setting: 'PROCESSOR_PORT' })
-    log.info({ url, endpoint: advertisedUrl(settings) }, 'listening')
+    await listen(app, { host: settings.HOST, port: settings.PROCESSOR_PORT, setting: 'PROCESSOR_PORT' })
+    log.info({ endpoint: advertisedUrl(settings) }, 'the API asks here')
 
     if (settings.SINK === 'inside') {
       const config = sinkConfig(settings)

@@ -19,6 +19,7 @@ runProcess({
   name: 'query-api',
   summary: 'REST, WebSocket and the live page.',
   settings: API_SETTINGS,
+  checks: [(settings) => kafkaConfig(settings, 'query-api'), cassandraConfig],
   async run({ settings, log, onClose, fail }) {
     const topics = topicNames(settings.TOPIC_PREFIX)
     const metrics = createMetrics(createRegistry())
@@ -59,8 +60,7 @@ runProcess({
       appOptions(settings),
     )
     onClose('http', () => app.close())
-    const url = await listen(app, { host: settings.HOST, port: settings.API_PORT, setting: 'API_PORT' })
-    log.info({ url }, 'listening')
+    await listen(app, { host: settings.HOST, port: settings.API_PORT, setting: 'API_PORT' })
 
     const seeding = new AbortController()
     onClose('seeding', () => seeding.abort())

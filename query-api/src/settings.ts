@@ -1,6 +1,6 @@
 import { CASSANDRA_SETTINGS } from '@candlewick/cassandra/settings'
 import { KAFKA_SETTINGS } from '@candlewick/service/kafka-settings'
-import { integer, list, port, str, type Settings } from '@candlewick/service/settings'
+import { integer, listOf, port, str, type Settings } from '@candlewick/service/settings'
 import { fileURLToPath } from 'node:url'
 import type { AppOptions } from './app.js'
 
@@ -15,7 +15,10 @@ export const API_SETTINGS = {
   APPLICATION_ID: str({ default: 'candlewick', desc: 'application id of the processors to ask' }),
   TOPIC_PREFIX: str({ default: '', desc: 'put before the names of all topics' }),
   INTERNAL_TOKEN: str({ default: '', desc: 'what the processors want to hear from us; empty = nothing' }),
-  ALLOWED_ORIGINS: list({
+  ALLOWED_ORIGINS: listOf(
+    isOrigin,
+    'an origin as a browser names it, like https://example.com or http://10.0.0.5:8080',
+  )({
     default: [],
     desc: 'origins besides our own whose pages may read answers and open WebSockets, as https://host:port',
   }),
@@ -32,6 +35,11 @@ export const API_SETTINGS = {
   WS_MAX_UNSENT_BYTES: integer(KIB)({ default: 8 * MIB, desc: 'unsent bytes above which a slow client is closed' }),
   WS_MAX_TOTAL_UNSENT_BYTES: integer(KIB)({ default: 256 * MIB, desc: 'the same over all clients together' }),
   WS_SLOW_TIMEOUT_MS: integer(100)({ default: 30_000, desc: 'a client that stays behind for so long is closed' }),
+}
+
+/** Anything else would never equal the `Origin` header of a browser. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.parse(text)?.origin === text
 }
 
 /** How long a WebSocket peer has to answer our close frame: well within the time a container gets to end. */

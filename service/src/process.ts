@@ -1,6 +1,14 @@
 import { kafkaSettingsBehind } from './kafka-settings.js'
 import { createLogger, type Logger } from './logger.js'
-import { describeSettings, readSettings, SettingsError, str, type Settings, type SettingsSpec } from './settings.js'
+import {
+  describeSettings,
+  describeVariable,
+  readSettings,
+  SettingsError,
+  str,
+  type Settings,
+  type SettingsSpec,
+} from './settings.js'
 
 /** Exit codes every process of ours keeps to. */
 export const EXIT = { clean: 0, wrongSetting: 1, failure: 70 } as const
@@ -38,6 +46,13 @@ export interface ProcessDefinition<S extends SettingsSpec> {
   /** One sentence for `--help`. */
   summary: string
   settings: S
+  /** What a library reads from the environment besides, for `--help`: name -> meaning. */
+  environment?: Readonly<Record<string, string>>
+  /**
+   * Looks at settings that only make sense together, or with what is there (a file). All that throw a StartError or a
+   * SettingsError are told at once, before `run`.
+   */
+  checks?: readonly ((settings: Settings<S & typeof COMMON_SETTINGS>) => unknown)[]
   /** Resolves when the process is up. A process without work left after it (a job) calls nothing and simply ends. */
   run(context: ProcessContext<S>): Promise<void>
   /** After this the process is ended even if something refuses to close. */
@@ -47,27 +62,73 @@ export interface ProcessDefinition<S extends SettingsSpec> {
 }
 
 /**
- * The life of a process: `--help`, settings validated all at once, SIGTERM and SIGINT close in reverse order of opening,
- * a second signal ends at once, and an error nobody handled ends the process instead of leaving it half alive.
+ * The life of a process: `--help`, settings validated all at once (with `--check` nothing more), SIGTERM and SIGINT close
+ * in reverse order of opening, a second signal ends at once, and an error nobody handled ends the process instead of
+ * leaving it half alive.
  */
 export function runProcess<S extends SettingsSpec>(definition: ProcessDefinition<S>): void {
-  const spec = { ...COMMON_SETTINGS, ...definition.settings } as S & typeof COMMON_SETTINGS
-  if (process.argv.includes('--help') || process.argv.includes('-h')) {
-    process.stdout.write(
-      `${definition.name}: ${definition.summary}\n\nSettings (environment):\n${describeSettings(spec)}\n`,
-    )
+  const { name } = definition
+  const args = process.argv.slice(2)
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(helpOf(definition))
     return
   }
-  let settings: Settings<typeof spec>
-  try {
-    settings = readSettings(spec)
-  } catch (error) {
-    if (!(error instanceof SettingsError)) throw error
-    process.stderr.write(`${definition.name}: ${error.message}\n`)
+  const unknown = args.find((arg) => arg !== '--check')
+  if (unknown !== undefined) {
+    process.stderr.write(`${name}: unknown argument ${unknown}: settings come from the environment, see --help\n`)
     process.exitCode = EXIT.wrongSetting
     return
   }
-  live(definition, settings, createLogger(definition.name, settings.LOG_LEVEL))
+  const outcome = checkSettings(definition, process.env)
+  const isRight = 'settings' in outcome
+  if (args.includes('--check')) {
+    process.stdout.write(isRight ? '' : `${outcome.mistakes.join('\n')}\n`)
+    process.exitCode ||= isRight ? EXIT.clean : EXIT.wrongSetting
+  } else if (isRight) {
+    live(definition, outcome.settings, createLogger(name, outcome.settings.LOG_LEVEL))
+  } else {
+    process.stderr.write(`${name}: ${new SettingsError(outcome.mistakes).message}\n`)
+    process.exitCode = EXIT.wrongSetting
+  }
+}
+
+const USAGE = `  --check  only checks the settings: prints each mistake on a line, ends with 1 if there is one
+  --help   this`
+
+function helpOf(definition: Pick<ProcessDefinition<SettingsSpec>, 'name' | 'summary' | 'settings' | 'environment'>) {
+  const { name, summary, environment = {} } = definition
+  const others = Object.entries(environment).map(([variable, meaning]) => describeVariable(variable, meaning, ''))
+  const lines = [describeSettings(specOf(definition)), ...others]
+  return `${name}: ${summary}\n\n${USAGE}\n\nSettings (environment):\n${lines.join('\n')}\n`
+}
+
+function specOf<S extends SettingsSpec>(definition: Pick<ProcessDefinition<S>, 'settings'>) {
+  return { ...COMMON_SETTINGS, ...definition.settings } as S & typeof COMMON_SETTINGS
+}
+
+/** The settings of a process, or every mistake in them: those of one setting alone first, then those of several together. */
+export function checkSettings<S extends SettingsSpec>(
+  definition: Pick<ProcessDefinition<S>, 'settings' | 'checks'>,
+  env: NodeJS.ProcessEnv,
+): { settings: Settings<S & typeof COMMON_SETTINGS> } | { mistakes: readonly string[] } {
+  let settings: Settings<S & typeof COMMON_SETTINGS>
+  try {
+    settings = readSettings(specOf(definition), env)
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    return { mistakes: error.mistakes }
+  }
+  const mistakes = (definition.checks ?? []).flatMap((check) => {
+    try {
+      check(settings)
+      return []
+    } catch (error) {
+      if (error instanceof SettingsError) return error.mistakes
+      if (error instanceof StartError) return [error.message]
+      throw error
+    }
+  })
+  return mistakes.length > 0 ? { mistakes: [...new Set(mistakes)] } : { settings }
 }
 
 function live<S extends SettingsSpec>(

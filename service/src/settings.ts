@@ -44,17 +44,47 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {
   })
 }
 
-/** A comma separated list without blanks and repeats. */
-export const list = makeValidator<readonly string[]>((input) => {
-  const items = input.split(',').map((item) => item.trim())
-  return [...new Set(items.filter((item) => item !== ''))]
+/** A number above 0, broken ones included. */
+export const positive = makeValidator<number>((input) => {
+  const value = Number(input)
+  if (!(value > 0 && Number.isFinite(value))) throw new TypeError('must be a number above 0')
+  return value
 })
+
+/** A comma separated list without blanks and repeats. */
+export const list = makeValidator<readonly string[]>(items)
+
+/** The same, of which each item has to be right. @param what how a right one looks */
+export function listOf(isRight: (item: string) => boolean, what: string) {
+  return makeValidator<readonly string[]>((input) => {
+    const all = items(input)
+    const wrong = all.filter((item) => !isRight(item))
+    if (wrong.length > 0) throw new TypeError(`each must be ${what}; wrong: ${wrong.join(', ')}`)
+    return all
+  })
+}
+
+function items(input: string): string[] {
+  const all = input.split(',').map((item) => item.trim())
+  return [...new Set(all.filter((item) => item !== ''))]
+}
+
+/** `host:port` as Kafka's clients take it. */
+export function isHostAndPort(text: string): boolean {
+  const [, port] = /^[^\s:/]+:(\d{1,5})$/.exec(text) ?? []
+  return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535
+}
 
 /** What `--help` prints of a spec: a line per setting, its default and its meaning. */
 export function describeSettings(spec: SettingsSpec): string {
   const rows = Object.entries(spec).map(([name, { desc, default: fallback }]) => {
     const value = fallback === undefined ? '(none)' : Array.isArray(fallback) ? fallback.join(',') : String(fallback)
-    return `  ${name.padEnd(28)} ${desc ?? ''} [${value}]`
+    return describeVariable(name, desc ?? '', value)
   })
   return rows.join('\n')
+}
+
+/** One such line. */
+export function describeVariable(name: string, meaning: string, fallback: string): string {
+  return `  ${name.padEnd(28)} ${meaning} [${fallback}]`
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { access, constants } from 'node:fs/promises'
+import { accessSync, constants } from 'node:fs'
 import { readSpeed } from '@candlewick/producer/recording/speed'
 import { runProcess, StartError, type ProcessContext } from '@candlewick/service/process'
-import { integer, num, str } from '@candlewick/service/settings'
+import { integer, positive, str, type Settings } from '@candlewick/service/settings'
 import { Exchange } from './exchange.js'
 import type { Feed } from './feed.js'
 import { RecordedFeed } from './recorded-feed.js'
@@ -13,7 +13,7 @@ const EXCHANGE_SETTINGS = {
     0,
     65_535,
   )({ default: 8081, desc: 'port of the WebSocket, /status and /faults; 0 = any free one' }),
-  TRADES_PER_SECOND: num({
+  TRADES_PER_SECOND: positive({
     default: 200,
     desc: 'simulated trades a second, over all subscribed symbols (+-25 % by time of day)',
   }),
@@ -28,26 +28,40 @@ runProcess({
   name: 'exchange',
   summary: "a simulated exchange that speaks Finnhub's WebSocket protocol, or plays a recording through it.",
   settings: EXCHANGE_SETTINGS,
+  checks: [readRecording],
   run: async (context) => {
     const { settings, log, onClose } = context
-    const exchange = new Exchange(await createFeed(context), log)
+    const exchange = new Exchange(createFeed(context), log)
     onClose('exchange', () => exchange.close())
     const url = await exchange.start({ host: settings.HOST, port: settings.EXCHANGE_PORT })
     log.info({ url }, 'up')
   },
 })
 
-async function createFeed({ settings, fail }: ProcessContext<typeof EXCHANGE_SETTINGS>): Promise<Feed> {
-  const { RECORDING_FILE: file, TRADES_PER_SECOND: tradesPerSecond } = settings
-  if (file === '') {
-    if (!(tradesPerSecond > 0)) throw new StartError('TRADES_PER_SECOND must be a number above 0')
-    const { EXCHANGE_SEED: seed, EXCHANGE_SYMBOLS: symbols, EXCHANGE_TOTAL: total } = settings
-    return new SimulatedFeed({ seed, symbols, tradesPerSecond, total })
-  }
+/**
+ * The recording to be played; undefined = trades are invented.
+ * @throws StartError when it cannot be
+ */
+function readRecording(settings: Settings<typeof EXCHANGE_SETTINGS>) {
+  const { RECORDING_FILE: file } = settings
+  if (file === '') return undefined
   const speed = readSpeed(settings.RECORDING_SPEED)
   if (speed === undefined) throw new StartError('RECORDING_SPEED must be a number above 0 or max')
-  await access(file, constants.R_OK).catch((error: unknown) => {
+  try {
+    accessSync(file, constants.R_OK)
+  } catch (error) {
     throw new StartError(`cannot read RECORDING_FILE ${file}`, { cause: error })
+  }
+  return { file, speed }
+}
+
+function createFeed({ settings, fail }: ProcessContext<typeof EXCHANGE_SETTINGS>): Feed {
+  const recording = readRecording(settings)
+  if (recording !== undefined) return new RecordedFeed({ ...recording, onError: fail })
+  return new SimulatedFeed({
+    seed: settings.EXCHANGE_SEED,
+    symbols: settings.EXCHANGE_SYMBOLS,
+    tradesPerSecond: settings.TRADES_PER_SECOND,
+    total: settings.EXCHANGE_TOTAL,
   })
-  return new RecordedFeed({ file, speed, onError: fail })
 }
