@@ -1,9 +1,12 @@
-import { bool, list, SettingsError, str, type Settings } from './settings.js'
+import { bool, isHostAndPort, listOf, SettingsError, str, type Settings } from './settings.js'
 import { readTls, type TlsTexts } from './tls-files.js'
 
 /** Where Kafka is and how to get in: the same for every process. */
 export const KAFKA_SETTINGS = {
-  KAFKA_BROKERS: list({ default: ['127.0.0.1:9092'], desc: 'host:port of one or more brokers, comma separated' }),
+  KAFKA_BROKERS: listOf(
+    isHostAndPort,
+    'host:port',
+  )({ default: ['127.0.0.1:9092'], desc: 'host:port of one or more brokers, comma separated' }),
   KAFKA_SSL: bool({ default: false, desc: 'speak TLS to Kafka' }),
   KAFKA_SSL_CA_FILE: str({ default: '', desc: 'PEM file of the authority that signed the brokers’ certificates' }),
   KAFKA_SSL_CERT_FILE: str({ default: '', desc: 'PEM file of our own certificate, for brokers that ask for one' }),
@@ -60,6 +63,7 @@ export function kafkaConfig(settings: Settings<typeof KAFKA_SETTINGS>, clientId:
 
 /** Errors of streams/kafka, by name, that come of settings. */
 const SETTINGS_BEHIND: Readonly<Record<string, string>> = {
+  CONNECTION: 'KAFKA_BROKERS; should it be up, KAFKA_SSL and KAFKA_SASL_MECHANISM do not fit this listener',
   TLS_FAILED: 'KAFKA_SSL, KAFKA_SSL_CA_FILE, KAFKA_SSL_CERT_FILE',
   SASL_AUTHENTICATION_FAILED: 'KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD',
   UNSUPPORTED_SASL_MECHANISM: 'KAFKA_SASL_MECHANISM',

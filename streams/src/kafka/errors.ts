@@ -135,7 +135,7 @@ export function toKafkaError(error: unknown, sent: boolean, concerns: Concerns =
   if (!(error instanceof Error)) return KafkaError.connection(String(error), sent, concerns)
   const { name, type, code, cause } = error as Error & { type?: unknown; code?: unknown }
   if (typeof type === 'string' && typeof code === 'number') return KafkaError.fromCode(code, concerns, error.message)
-  if (typeof code === 'string' && TLS_CODE.test(code)) return KafkaError.tls(error.message, concerns, error)
+  if (typeof code === 'string' && TLS_CODE.test(code)) return KafkaError.tls(tlsReason(error), concerns, error)
   switch (name) {
     case 'KafkaJSRequestTimeoutError':
       return KafkaError.named('REQUEST_TIMED_OUT', concerns, `no answer: ${error.message}`)
@@ -156,6 +156,11 @@ export function toKafkaError(error: unknown, sent: boolean, concerns: Concerns =
  * error codes; ERR_SSL_*ALERT*: by the broker), and of a peer that speaks another protocol or version.
  */
 const TLS_CODE = /CERT|SELF_SIGNED|^UNABLE_TO_|^ERR_SSL_.*(UNKNOWN_CA|WRONG_VERSION|PROTOCOL_VERSION|HANDSHAKE_FAILURE)/
+
+/** OpenSSL's texts are like `80BC:error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate:../x.c:1601:...`. */
+function tlsReason({ message }: Error): string {
+  return /:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1] ?? message
+}
 
 /** A mistake in code rather than a failure of the network: it must not look as if a retry could help. */
 function invariant(error: Error, concerns: Concerns): KafkaError {
