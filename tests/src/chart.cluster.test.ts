@@ -11,7 +11,7 @@ const missing = await whyNoCluster()
 if (missing !== undefined) process.stdout.write(`the chart is not installed: ${missing}\n`)
 
 /** Some minutes of trading, so that it goes on while everything below happens, and an end that can be compared. */
-const TRADES = 40_000
+const TRADES = 30_000
 const CHANGELOGS = ['candlewick-averages-changelog', 'candlewick-minutes-changelog']
 
 interface Tasks {
