@@ -9,6 +9,10 @@ describe('the settings of Kafka', () => {
     expect(config({ KAFKA_BROKERS: 'a:9092, b:9092,' })).toEqual({ brokers: ['a:9092', 'b:9092'], clientId: 'test' })
   })
 
+  it('take nothing that is not host:port', () => {
+    expect(() => config({ KAFKA_BROKERS: 'a:9092,nonsense' })).toThrow(/KAFKA_BROKERS: .*host:port; wrong: nonsense/)
+  })
+
   it('take TLS with an authority of your own, and a login', () => {
     const env = { KAFKA_SSL: 'true', KAFKA_SASL_MECHANISM: 'scram-sha-512' }
     expect(config({ ...env, KAFKA_SASL_USERNAME: 'me', KAFKA_SASL_PASSWORD: 'secret' })).toMatchObject({
