@@ -70,6 +70,7 @@ export function runProcess<S extends SettingsSpec>(definition: ProcessDefinition
   const { name } = definition
   const args = process.argv.slice(2)
   if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.on('error', () => undefined) // whoever reads it may have read enough
     process.stdout.write(helpOf(definition))
     return
   }
