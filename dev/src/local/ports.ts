@@ -7,11 +7,20 @@ export const LOOPBACK = '127.0.0.1'
 const RANGE = { from: 20_000, to: 32_000 }
 
 /** Whether a server could listen there right now. */
-export function isPortFree(port: number, host = LOOPBACK): Promise<boolean> {
+export async function isPortFree(port: number, host = LOOPBACK): Promise<boolean> {
+  return (await whyNoServer(port, host)) === undefined
+}
+
+/**
+ * Listens there for a moment.
+ * @returns undefined when a server could; else the system's code: EADDRINUSE = the port is taken, EACCES = it is not
+ * allowed, EADDRNOTAVAIL or ENOTFOUND = `host` is no address of this machine
+ */
+export function whyNoServer(port: number, host: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)))
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(undefined)))
   })
 }
 

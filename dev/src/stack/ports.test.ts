@@ -40,3 +40,10 @@ test('a taken port is told with the setting that changes it, before anything sta
     `two settings give the same port ${ports.kafka}`,
   )
 })
+
+test.each(['no-such-host.invalid', '192.0.2.1'])('HOST=%s is told as such, not as taken ports', async (host) => {
+  const parts = planStack({ dir: '/x', ports: await pickPorts(1), host, exchange: {}, symbolsAreSet: false })
+  const refused = refuseTakenPorts(parts)
+  await expect(refused).rejects.toThrow(`HOST is ${host}, which is no address of this machine`)
+  await expect(refused).rejects.not.toThrow(/taken/)
+})
