@@ -46,6 +46,7 @@ export function marketTopology(topics: TopicNames, windows: BarWindows): Topolog
     key: symbolKey,
     value: tradeCodec,
     timestamp: (trade) => trade.timestamp,
+    createdAt: (trade) => trade.receivedAt,
     check: tradeComplaint,
     deadLetterTopic: topics.deadLetters,
   })

@@ -149,7 +149,7 @@ export class KafkaStreams {
       applicationId,
       client: this.#client,
       log,
-      metrics: createMetrics(metrics),
+      metrics: createMetrics(metrics, { inputLag: () => this.#inputLag() }),
       directory: this.#directory,
       makeEngine: this.#options.makeEngine ?? ((directory) => new LevelDbEngine(directory)),
       endpoint: this.#options.endpoint ?? null,
@@ -181,11 +181,17 @@ export class KafkaStreams {
       status: task.status,
       partition: task.partition,
       inputs: task.inputs.map(({ topic, partition, offset }) => {
-        return { topic, offset, lag: this.#instance?.lagOf(topic, partition) ?? null }
+        return { topic, offset, lag: this.#instance?.lagOf(topic, partition, offset) ?? null }
       }),
       streamTimeMs: task.processor.clock.streamTimeMs,
       closingClockMs: task.processor.clock.closingClockMs,
     }))
+  }
+
+  *#inputLag() {
+    for (const { partition, inputs } of this.tasks()) {
+      for (const { topic, lag } of inputs) if (lag !== null) yield { topic, partition, records: lag }
+    }
   }
 
   /** Partitions of an input topic; 0 before they are known. */

@@ -88,7 +88,10 @@ export class StreamInstance {
     const { client, applicationId, directory, log, metrics } = options
     this.#admin = new KafkaAdmin(client)
     this.#poison = new PoisonRecords((topic) => options.topology.deadLetterTopicOf(topic) !== undefined)
-    this.#budget = new CacheBudget(options.cacheBytes)
+    this.#budget = new CacheBudget(options.cacheBytes, {
+      onMiss: () => metrics.cacheMisses.inc(),
+      onEviction: () => metrics.cacheEvictions.inc(),
+    })
     this.#producer = new TransactionalProducer(client, {
       transactionalId: this.#transactionalId,
       transactionTimeoutMs: options.transactionTimeoutMs,
@@ -168,10 +171,10 @@ export class StreamInstance {
     return this.#plan.filter(({ topics }) => topics.includes(topic)).length
   }
 
-  /** What the fetcher last heard of an input partition; undefined before the first answer. */
-  lagOf(topic: string, partition: number): number | undefined {
+  /** Records from `offset` on, as of what the fetcher last heard of the partition; undefined before the first answer. */
+  lagOf(topic: string, partition: number, offset: number): number | undefined {
     const answered = this.#fetcher.answered(topic, partition)
-    return answered && Math.max(0, answered.highWatermark - answered.position)
+    return answered && Math.max(0, answered.highWatermark - offset)
   }
 
   /**

@@ -104,13 +104,19 @@ export class CommitPipeline {
     this.#interval = new Interval(startedAtMs)
     this.#lastFreezeAtMs = startedAtMs
     this.#inFlight = commit(producer, frozen, { applicationId, groupId: applicationId })
-      .then(async () => {
+      .then(async (visibleAtMs) => {
         metrics.commits.inc()
         metrics.commitSeconds.observe((performance.now() - startedAtMs) / 1000)
         metrics.cacheBytes.set(budget.usedBytes)
+        for (const { createdAtMs } of frozen.tasks.map((task) => task.frozen)) {
+          for (const atMs of createdAtMs) metrics.endToEndSeconds.observe(Math.max(0, visibleAtMs - atMs) / 1000)
+        }
         await this.#options.afterCommit(tasks)
       })
-      .catch(onFailure)
+      .catch((error: unknown) => {
+        metrics.commitErrors.inc()
+        onFailure(error)
+      })
       .finally(() => {
         this.#inFlight = undefined
         this.#options.onSettled()

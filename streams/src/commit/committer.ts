@@ -31,13 +31,14 @@ export function freeze(
 /**
  * Commits a frozen interval: one transaction of the instance, fenced by the group's generation, then the engines.
  * Each step says what a crash right after it leaves behind.
+ * @returns when the results became visible, epoch ms
  * @throws KafkaError when the transaction fails, or the engine's error when step 4 fails; the caller rolls back
  */
 export async function commit(
   producer: TransactionalProducer,
   { stamp, records, tasks }: FrozenInterval,
   { applicationId, groupId }: { applicationId: string; groupId: string },
-): Promise<void> {
+): Promise<number> {
   // 1. Outputs and changelog records. Crash: an open transaction, which the next InitProducerId or the broker's timeout
   //    aborts; nobody who reads committed records sees them.
   const written = await producer.produce(records)
@@ -52,6 +53,7 @@ export async function commit(
   // 3. Commit. Crash: committed or not, the broker decides; either way the engines do not have it, and on restart the
   //    committed offsets and the changelogs' tail say what happened.
   await producer.end('commit')
+  const visibleAtMs = Date.now()
   for (const { task, frozen } of tasks) task.committed(frozen)
 
   // 4. The engines, one batch each. Crash: those not reached are behind by one interval, which is replayed from the
@@ -69,4 +71,5 @@ export async function commit(
   )
   const failed = persisted.find((outcome) => outcome.status === 'rejected')
   if (failed !== undefined) throw failed.reason
+  return visibleAtMs
 }

@@ -60,6 +60,8 @@ export interface FrozenTask {
   readonly inputs: ReadonlyMap<string, number>
   /** TaskClock.toMetadata() */
   readonly clock: string
+  /** When the first record of each chunk entered the system, epoch ms, where the topology says so. */
+  readonly createdAtMs: readonly number[]
 }
 
 export interface TaskProcessorOptions {
@@ -81,6 +83,7 @@ export class TaskProcessor {
   readonly #inputs = new Map<string, number>()
   readonly #output: TaskOutput
   #touched = false
+  #createdAtMs: number[] = []
 
   constructor(private readonly options: TaskProcessorOptions) {
     const { subTopology, partition, engine, budget, output } = options
@@ -114,6 +117,7 @@ export class TaskProcessor {
     for (const [topic, offset] of inputs) this.#inputs.set(topic, offset)
     this.clock.restore(clock)
     this.#touched = false
+    this.#createdAtMs = []
     for (const node of this.graph.stateful) await node.reopen()
   }
 
@@ -125,13 +129,28 @@ export class TaskProcessor {
    */
   process(chunk: FetchedChunk, poison?: PoisonRecord): number {
     const visit = this.visitor(chunk.topic, poison)
+    const { createdAt, value: serde } = this.graph.sources.get(chunk.topic)!.spec
+    let handle = visit
+    if (createdAt !== undefined) {
+      // Of the first record alone, which is the oldest; the others are handled without looking.
+      handle = (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
+        handle = visit
+        visit(offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd)
+        try {
+          const atMs = createdAt(serde.decode(bytes, valueStart, valueEnd))
+          if (Number.isFinite(atMs)) this.#createdAtMs.push(atMs)
+        } catch {
+          // It was rejected: a dead letter has no results that could become visible.
+        }
+      }
+    }
     let count = 0
     const next = visitRecords(
       chunk,
       'read_committed',
       (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
         count++
-        visit(offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd)
+        handle(offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd)
       },
     )
     this.progressed(chunk.topic, next)
@@ -195,7 +214,9 @@ export class TaskProcessor {
     const changes = new Map<string, readonly EngineWrite[]>()
     for (const [name, store] of this.graph.stores) changes.set(name, store.freeze())
     this.#touched = false
-    return { changes, inputs: new Map(this.#inputs), clock: this.clock.toMetadata() }
+    const createdAtMs = this.#createdAtMs
+    this.#createdAtMs = []
+    return { changes, inputs: new Map(this.#inputs), clock: this.clock.toMetadata(), createdAtMs }
   }
 
   /** The engine has what was frozen. */

@@ -19,12 +19,22 @@ export interface CacheEntry<S> {
 /** What an entry costs besides its encoded value: the object, its fields and its place in the maps. */
 const ENTRY_OVERHEAD_BYTES = 400
 
+export interface CacheObserver {
+  /** An object had to be read from its engine. */
+  onMiss(): void
+  /** An object was let go because the cache is full. */
+  onEviction(): void
+}
+
 /** One bound for all stores of a process. When it is full, entries not used lately are let go at the next commit. */
 export class CacheBudget {
   #usedBytes = 0
   #pinnedBytes = 0
 
-  constructor(readonly limitBytes: number) {}
+  constructor(
+    readonly limitBytes: number,
+    readonly observer: CacheObserver = { onMiss: () => undefined, onEviction: () => undefined },
+  ) {}
 
   get usedBytes(): number {
     return this.#usedBytes
@@ -76,6 +86,7 @@ export class ObjectCache<S> {
   add<Entry extends CacheEntry<S>>(entry: Entry, encodedBytes: number): Entry {
     entry.sizeBytes = sizeOf(entry, encodedBytes)
     this.#options.budget.used(entry.sizeBytes)
+    this.#options.budget.observer.onMiss()
     this.#entries.push(entry)
     return entry
   }
@@ -151,6 +162,7 @@ export class ObjectCache<S> {
       entries[this.#hand] = entries.at(-1)!
       entries.pop()
       budget.used(-entry.sizeBytes)
+      budget.observer.onEviction()
       forget(entry)
     }
   }

@@ -9,6 +9,8 @@ export interface ConsumedOptions<K, V> {
   value: Serde<V>
   /** Event time in epoch ms, read from the value; without it the record's own timestamp counts. */
   timestamp?: (value: V) => number
+  /** When the record entered the system, epoch ms: the beginning of the metric end_to_end_seconds. */
+  createdAt?: (value: V) => number
   /**
    * What is wrong with a record that can be decoded; undefined = nothing. `appendedMs` is the record's own timestamp: with
    * LogAppendTime when the broker took it, so that every owner of the partition judges alike.
@@ -44,10 +46,10 @@ export class StreamsBuilder {
   stream<K, V>(topic: string, options: ConsumedOptions<K, V>): KStream<K, V> {
     if (this.#sourceTopics.has(topic)) throw new TypeError(`topic '${topic}' is read already: use that stream again`)
     this.#sourceTopics.add(topic)
-    const { timestamp, check, deadLetterTopic, key, value } = options
+    const { timestamp, createdAt, check, deadLetterTopic, key, value } = options
     return new KStream(
       this.#graph,
-      this.#add(undefined, { kind: 'source', topic, key, value, timestamp, check, deadLetterTopic } as NodeSpec),
+      this.#add(undefined, { kind: 'source', topic, key, value, timestamp, createdAt, check, deadLetterTopic } as NodeSpec),
     )
   }
 

@@ -37,6 +37,7 @@ export type NodeSpec =
       readonly key: Serde<unknown>
       readonly value: Serde<unknown>
       readonly timestamp: ((value: unknown) => number) | undefined
+      readonly createdAt: ((value: unknown) => number) | undefined
       readonly check: ((value: unknown, key: unknown, appendedMs: number) => string | undefined) | undefined
       readonly deadLetterTopic: string | undefined
     }
