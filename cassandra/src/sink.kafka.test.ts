@@ -280,7 +280,7 @@ test('what no table can hold goes to the dead-letter topic as it came, and the r
   try {
     await eventually(() => letters).toEqual([
       { key: 'AAPL', value: garbage, about: { code: 'NOT_AVRO', topic: names().trades, offset: 1 } },
-      { key: 'AAPL', value: tooFar, about: { code: 'VALUE_OUT_OF_RANGE', topic: names().trades, offset: 2 } },
+      { key: 'AAPL', value: tooFar, about: { code: 'INVALID_TRADE', topic: names().trades, offset: 2 } },
     ])
   } finally {
     await dead.close()

@@ -1,8 +1,8 @@
 import { averageCodec, barCodec, symbolKey, tradeCodec } from '@candlewick/schemas/codecs'
 import type { Interval } from '@candlewick/schemas/intervals'
 import type { TopicNames } from '@candlewick/schemas/topics'
-import { tradeMistake } from '@candlewick/schemas/trade-rules'
-import type { Bar, Trade } from '@candlewick/schemas/types'
+import { tradeComplaint } from '@candlewick/schemas/trade-rules'
+import type { Bar } from '@candlewick/schemas/types'
 import {
   calendarDays,
   StreamsBuilder,
@@ -83,12 +83,6 @@ export function marketTopology(topics: TopicNames, windows: BarWindows): Topolog
   publish('1d', oneDay)
 
   return builder.build()
-}
-
-/** Others may write to the topic too: what breaks a rule of trades would spoil the state of its symbol, or its partition. */
-function tradeComplaint(trade: Trade, symbol: string, appendedMs: number): string | undefined {
-  if (trade.symbol !== symbol) return 'the key is not the symbol of the trade'
-  return tradeMistake(trade, appendedMs)?.detail
 }
 
 function toBar({ window, value, closed, revision }: Announcement<BarState>, symbol: string, interval: Interval): Bar {

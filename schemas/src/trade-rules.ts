@@ -1,3 +1,5 @@
+import type { Trade } from './types.js'
+
 /** Exchanges' clocks run ahead of ours a little; a trade further ahead than this is a mistake. */
 export const MAX_AHEAD_MS = 5 * 60_000
 
@@ -63,6 +65,17 @@ export function tradeMistake(trade: UncheckedTrade, clockMs: number): TradeMista
     return { reason: 'conditions', detail: `the conditions are not a list of up to ${MAX_CONDITIONS} short texts` }
   }
   return undefined
+}
+
+/**
+ * What is wrong with a trade on the topic: others may write to it too, and what breaks a rule would spoil the state of
+ * its symbol, or the clock of its partition.
+ * @param key the record's key
+ * @param appendedMs when the broker took the record, epoch ms
+ */
+export function tradeComplaint(trade: Trade, key: string, appendedMs: number): string | undefined {
+  if (trade.symbol !== key) return 'the key is not the symbol of the trade'
+  return tradeMistake(trade, appendedMs)?.detail
 }
 
 function areConditions(conditions: unknown): conditions is string[] {

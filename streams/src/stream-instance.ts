@@ -544,7 +544,8 @@ export class StreamInstance {
     const name = messageOf(error)
     this.#failures = retriable || name === this.#lastFailure ? this.#failures + 1 : 1
     this.#lastFailure = name
-    if (!retriable && this.#failures >= MAX_SAME_FAILURES) throw error
+    const known = retriable || error instanceof StreamsError
+    if (!known && this.#failures >= MAX_SAME_FAILURES) throw error
     if (this.#failures <= 1) log.warn({ reason: messageOf(error) }, 'rolled back to the last commit')
   }
 

@@ -4,18 +4,29 @@ import { DAY_MS } from '../buckets.js'
 import { average, bar, FRIDAY, trade } from '../testing/samples.js'
 import { MAX_ROWS_PER_WRITE, Planner, type Plan, type SinkTopic } from './plan.js'
 
-/** Records as they lie in a chunk: one after the other in one buffer; null = no value. */
+const APPENDED = FRIDAY + 2 * DAY_MS
+
+/** Records as they lie in a chunk, key and value one after the other in one buffer; null = no value. */
 function plan(topic: SinkTopic, values: readonly (Buffer | null)[], partition = 3): Plan {
-  const bytes = Buffer.concat(values.map((value) => value ?? Buffer.alloc(0)))
+  const keys = values.map((value) => Buffer.from(topic === 'trades' ? symbolOf(value) : 'AAPL'))
+  const bytes = Buffer.concat(values.flatMap((value, i) => [keys[i]!, value ?? Buffer.alloc(0)]))
   const planner = new Planner(topic, partition)
-  let at = 0
+  let keyStart = 0
   values.forEach((value, offset) => {
-    const valueStart = at
-    at += value?.length ?? 0
-    const valueEnd = value === null ? -1 : at
-    planner.add({ offset, brokerTimeMs: FRIDAY + offset, bytes, keyStart: 0, keyEnd: -1, valueStart, valueEnd })
+    const keyEnd = keyStart + keys[offset]!.length
+    const valueEnd = value === null ? -1 : keyEnd + value.length
+    planner.add({ offset, brokerTimeMs: APPENDED, bytes, keyStart, keyEnd, valueStart: keyEnd, valueEnd })
+    keyStart = keyEnd + (value?.length ?? 0)
   })
   return planner.plan()
+}
+
+function symbolOf(trade: Buffer | null): string {
+  try {
+    return tradeCodec.decode(trade!).symbol
+  } catch {
+    return 'AAPL'
+  }
 }
 
 /** What is written, as `table: offsets of the records`, one entry per write. */
@@ -35,8 +46,8 @@ test('a busy symbol is cut into writes of bounded size, by rows and by bytes', (
       .writes.map(({ rows }) => rows.length)
       .sort(),
   ).toEqual([1, MAX_ROWS_PER_WRITE])
-  const large = tradeCodec.encode(trade({ conditions: ['x'.repeat(20_000)] }))
-  expect(plan('trades', [large, large, large]).writes).toHaveLength(3)
+  const large = tradeCodec.encode(trade({ conditions: new Array<string>(100).fill('x'.repeat(64)) }))
+  expect(plan('trades', new Array<Buffer>(10).fill(large)).writes).toHaveLength(3)
 })
 
 test('only the last average of a symbol and slot is written, and only the newest to the list', () => {
@@ -74,8 +85,8 @@ test('what no table can hold is rejected by itself, with its error; the rest is 
   expect(shape(made)).toEqual(['trades: 0 5'])
   expect(made.rejected.map(({ source, error }) => [source.offset, error.name])).toEqual([
     [1, 'CodecError'],
-    [2, 'ValueOutOfRange'],
-    [3, 'ValueOutOfRange'],
+    [2, 'InvalidTradeError'],
+    [3, 'InvalidTradeError'],
     [4, 'TypeError'],
   ])
   const unbearable = plan('averages', [averageCodec.encode(average({ asOf: 9e15 }))])

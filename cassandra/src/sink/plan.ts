@@ -1,5 +1,6 @@
 import { visitRecords, type FetchedChunk } from '@candlewick/streams/kafka/records/decode'
-import { averageCodec, barCodec, tradeCodec } from '@candlewick/schemas/codecs'
+import { averageCodec, barCodec, symbolKey, tradeCodec } from '@candlewick/schemas/codecs'
+import { tradeComplaint } from '@candlewick/schemas/trade-rules'
 import type { Average, Bar } from '@candlewick/schemas/types'
 import { averagesSlotOf, dayOf, monthOf } from '../buckets.js'
 import { averagesRow, barRow, latestRow, tradeRow, type Row, type TableName } from './tables.js'
@@ -36,6 +37,12 @@ export interface RejectedRecord {
 export interface Plan {
   writes: Write[]
   rejected: RejectedRecord[]
+}
+
+/** A trade that breaks the rules of trades. */
+class InvalidTradeError extends Error {
+  readonly code = 'INVALID_TRADE'
+  override readonly name = 'InvalidTradeError'
 }
 
 /** Rows of one partition go in one unlogged batch, up to so many: one mutation for the replica instead of one each. */
@@ -102,11 +109,15 @@ export class Planner {
   }
 
   private decode(source: SourceRecord): void {
-    const { bytes, valueStart, valueEnd, offset, brokerTimeMs } = source
+    const { bytes, keyStart, keyEnd, valueStart, valueEnd, offset, brokerTimeMs } = source
     if (valueEnd < valueStart) {
       if (this.topic === 'trades') throw new TypeError('a trade without a value')
     } else if (this.topic === 'trades') {
       const trade = tradeCodec.decode(bytes, valueStart, valueEnd)
+      // What the processors do not count is not kept either.
+      const symbol = keyEnd < keyStart ? '' : symbolKey.decode(bytes, keyStart, keyEnd)
+      const complaint = tradeComplaint(trade, symbol, brokerTimeMs)
+      if (complaint !== undefined) throw new InvalidTradeError(complaint)
       const row = tradeRow(trade, { partition: this.partition, offset, brokerTimeMs })
       this.rows.add('trades', `${trade.symbol}|${dayOf(trade.timestamp)}`, row, source)
     } else if (this.topic === 'averages') {
