@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { topicSpecs } from '@candlewick/schemas/topics'
-import { CHART, EXAMPLES, isThere, render, ROOT, tool } from './helm.js'
+import { CHART, EXAMPLES, isThere, KUBERNETES, render, ROOT, tool } from './helm.js'
 
 const hasHelm = await isThere('helm', 'version', 'the chart is not rendered')
 const hasUnittest = await isThere('helm-unittest', '--help', 'the suites of the chart are not run')
@@ -42,7 +42,7 @@ const sets = [
 
 describe.skipIf(!hasHelm).each(sets)('the chart with $values', ({ values, args }) => {
   it('passes helm lint', async () => {
-    expect(await tool('helm', ['lint', '--strict', CHART, ...args])).toContain('0 chart(s) failed')
+    expect(await tool('helm', ['lint', '--strict', ...KUBERNETES, CHART, ...args])).toContain('0 chart(s) failed')
   })
 
   it.skipIf(!hasValidate)('is valid for Kubernetes 1.35, without unknown fields', async () => {

@@ -7,6 +7,8 @@ const run = promisify(execFile)
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const CHART = `${ROOT}helm/candlewick`
+/** Without a cluster a helm that was built by `go install` takes Kubernetes for 1.20. */
+export const KUBERNETES = ['--kube-version', '1.35.0']
 
 /** Example values, by file name. */
 export const EXAMPLES = readdirSync(`${CHART}/examples`).filter((name) => name.endsWith('.yaml'))
@@ -40,9 +42,13 @@ export async function isThere(command: string, versionArgument: string, whatIsLe
 
 /** The chart's manifests, as `helm template` prints them. */
 export async function render(args: readonly string[] = []): Promise<string> {
-  const { stdout } = await run('helm', ['template', 'candlewick', CHART, '--namespace', 'candlewick', ...args], {
-    cwd: ROOT,
-    maxBuffer: 64 << 20,
-  })
+  const { stdout } = await run(
+    'helm',
+    ['template', 'candlewick', CHART, '--namespace', 'candlewick', ...KUBERNETES, ...args],
+    {
+      cwd: ROOT,
+      maxBuffer: 64 << 20,
+    },
+  )
   return stdout
 }
