@@ -87,6 +87,17 @@ describe('symbol', () => {
     expect(symbols.map(({ symbol }) => symbol)).toEqual(['AAPL', 'BINANCE:BTCUSDT'])
     expect(symbols[0]).toEqual(await market.ask('symbol', 'AAPL'))
   })
+
+  test('symbols has the first ones behind a symbol, when asked for so many', async () => {
+    const market = await marketOf(...['D', 'B', 'A', 'C'].map((symbol) => tradeAt(0, { symbol })))
+    const named = async (params: Record<string, string>) =>
+      (await market.ask<SymbolSummary[]>('symbols', undefined, params)).map(({ symbol }) => symbol)
+    expect(await named({})).toEqual(['A', 'B', 'C', 'D'])
+    expect(await named({ limit: '2' })).toEqual(['A', 'B'])
+    expect(await named({ limit: '2', after: 'A' })).toEqual(['B', 'C'])
+    expect(await named({ after: 'D' })).toEqual([])
+    await expect(named({ limit: 'x' })).rejects.toThrow(/limit/)
+  })
 })
 
 describe('average', () => {

@@ -23,9 +23,13 @@ import { CLOSED_AFTER_MS, type BarWindows } from './topology.js'
 /** The interactive queries of the market (schemas/src/queries.ts), each against the committed state of one task. */
 export function marketQueries(windows: BarWindows): Record<MarketQueryName, Query> {
   return {
-    symbols: async (view) => {
-      const all = await view.keyValue(averages).all()
-      return all.flatMap(([symbol]) => summaryOf(view, windows, symbol) ?? [])
+    symbols: async (view, { params }) => {
+      const { after = '', limit } = params
+      const all = (await view.keyValue(averages).all()).map(([symbol]) => symbol)
+      const wanted = all.filter((symbol) => symbol > after).sort((a, b) => (a < b ? -1 : 1))
+      // Names are cheap, summaries are not: a bar is put together for each.
+      const some = limit === undefined ? wanted : wanted.slice(0, readWhole('limit', limit))
+      return some.flatMap((symbol) => summaryOf(view, windows, symbol) ?? [])
     },
     symbol: (view, { key }) => summaryOf(view, windows, required(key)),
     average: (view, { key, params }) => averageOf(view, required(key), params['window']),

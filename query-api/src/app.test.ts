@@ -94,6 +94,8 @@ describe('the list of symbols', () => {
     }
     expect(seen).toEqual(names)
     expect((await app.inject('/symbols?after=ZZZ')).json()).toMatchObject({ symbols: [] })
+    // The processors are not asked for more than the page and one behind it.
+    expect(live.asked.at(-2)).toMatchObject({ name: 'symbols', params: { limit: '8', after: 'S20' } })
   })
 
   test('says when partitions have no owner, and is 503 when none has', async () => {

@@ -6,8 +6,8 @@ import type { Average, Bar } from './types.js'
  * Parameters travel as texts; times are epoch milliseconds. All results are committed state.
  */
 export interface MarketQueries {
-  /** Without a key: every symbol of a task, unsorted. */
-  symbols: { params: Record<never, string>; result: SymbolSummary[] }
+  /** Without a key: the symbols of a task behind `after`, ascending; at most `limit` of them, absent = all. */
+  symbols: { params: { limit?: string; after?: string }; result: SymbolSummary[] }
   /** Key = symbol. Not found when the symbol was never seen. */
   symbol: { params: Record<never, string>; result: SymbolSummary }
   /** Key = symbol. `window` in ms: a multiple of 5,000 up to 24 h; absent = all trades ever. */

@@ -24,7 +24,9 @@ export function symbolsRoute(app: FastifyInstance, live: LiveState): void {
     },
     async (request) => {
       const { limit, after } = request.query
-      const { results, missingPartitions } = await live.queryAll<SymbolSummary[]>('symbols')
+      // Each partition tells its own first ones: one more than a page of them together says whether there is a next.
+      const params = { limit: String(limit + 1), ...(after !== undefined && { after }) }
+      const { results, missingPartitions } = await live.queryAll<SymbolSummary[]>('symbols', params)
       if (results.length === 0) throw new ProblemError('no-owner', 'no processor answers just now: ask again')
       const all = newestOfEach(results)
       const from = after === undefined ? 0 : all.findIndex(({ symbol }) => symbol > after)

@@ -99,9 +99,16 @@ export class MemoryLiveState implements LiveState {
     return { symbol, windowMs, count, volume, notional, mean, vwap, priceVolumeMean, from, to: asOf, asOf }
   }
 
-  async queryAll<T>(): Promise<{ results: { result: T; source: QuerySource }[]; missingPartitions: number[] }> {
+  async queryAll<T>(
+    name: string,
+    params: Record<string, string> = {},
+  ): Promise<{ results: { result: T; source: QuerySource }[]; missingPartitions: number[] }> {
+    this.asked.push({ name, key: '', params })
     if (this.away === 'all') return { results: [], missingPartitions: [0, 1] }
-    const result = [...this.symbols.values()] as T
+    const behind = [...this.symbols.values()].filter(({ symbol }) => symbol > (params['after'] ?? ''))
+    const result = behind
+      .sort((a, b) => (a.symbol < b.symbol ? -1 : 1))
+      .slice(0, Number(params['limit'] ?? Infinity)) as T
     return { results: [{ result, source: SOURCE }], missingPartitions: this.away }
   }
 
