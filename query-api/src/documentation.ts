@@ -57,8 +57,26 @@ export async function addDocumentation(app: FastifyInstance): Promise<void> {
     },
     refResolver: { buildLocalReference: (json, _baseUri, _fragment, index) => String(json.$id ?? `schema-${index}`) },
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_SECURITY_POLICY, indexPrefix: '' })
+  await app.register(async (docs) => {
+    docs.addHook('onSend', async (_request, reply, payload) => {
+      const isPage = String(reply.getHeader('content-type')).startsWith('text/html') && typeof payload === 'string'
+      return isPage ? payload.replace('<head>', `<head>\n      ${VIEWPORT}`) : payload
+    })
+    await docs.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: DOCS_SECURITY_POLICY,
+      indexPrefix: '',
+      theme: { title: 'Candlewick API', favicon: [], css: [{ filename: 'own.css', content: DOCS_STYLE }] },
+    })
+  })
 }
+
+/** A phone shows the page in its own width; Swagger UI's page has no such line and no setting for it. */
+const VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+
+/** Without Swagger UI's bar, which bears another project's name, and without a form for /ws, which cannot speak WebSocket. */
+const DOCS_STYLE = `.swagger-ui .topbar, #operations-live-get_ws .try-out { display: none }
+`
 
 /** What has a default need not be given, which the generator does not see: validation fills defaults in before it checks. */
 function relax(parameter: object): void {

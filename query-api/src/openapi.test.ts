@@ -120,6 +120,8 @@ test('the document for people is served with scripts of our own only', async () 
   const scripts = [...answer.body.matchAll(/<script[^>]*>/g)].map(([tag]) => tag)
   expect(scripts.length).toBeGreaterThan(0)
   for (const script of scripts) expect(script).toMatch(/src="\.?\/[^/]/)
+  expect(answer.body).toContain('<title>Candlewick API</title>')
+  expect(answer.body).toContain('name="viewport"')
 })
 
 /** The paths of all GET routes, from the router's own tree. */

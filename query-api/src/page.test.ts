@@ -30,6 +30,12 @@ test('the page is asked for again each time, its assets never', async () => {
   expect(asset.headers['cache-control']).toContain('immutable')
 })
 
+test('the icon that browsers ask for unasked is that of the page', async () => {
+  const icon = await subject.app.inject('/favicon.ico')
+  expect(icon.statusCode).toBe(302)
+  expect(icon.headers.location).toBe('favicon.svg')
+})
+
 test.each([
   '/../secret.txt',
   '/%2e%2e/secret.txt',

@@ -18,6 +18,8 @@ export async function addPage(app: FastifyInstance, directory: string): Promise<
     )
     return
   }
+  // Browsers ask for it by this name where a page names none, as /docs does.
+  app.get('/favicon.ico', { schema: { hide: true } }, (_request, reply) => reply.redirect('favicon.svg'))
   await app.register(fastifyStatic, {
     root: directory,
     wildcard: false,
