@@ -70,7 +70,7 @@ export function createMetrics(registry: Registry = new Registry(), source?: Metr
     }),
     deadLetters: new Counter({
       name: name('dead_letters_total'),
-      help: 'Records put aside because they could not be decoded.',
+      help: 'Records put aside: not decodable, refused by a check, or failing again and again.',
       labelNames: ['topic'],
       registers,
     }),
