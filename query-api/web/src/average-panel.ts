@@ -142,7 +142,7 @@ export class AveragePanel {
       mean: figure('Average price', 'major mean'),
       trades: figure('Trades', 'minor'),
       volume: figure('Volume', 'minor'),
-      value: figure('Trade value', 'minor', 'price × volume, averaged over the trades'),
+      value: figure('Mean trade value', 'minor', 'price × volume, averaged over the trades'),
       covers: make('p', 'covers'),
     }
     card.append(button, figures, views.covers)

@@ -128,3 +128,19 @@ it('asks no more once it is closed', async () => {
   await vi.advanceTimersByTimeAsync(60_000)
   expect(questions).toHaveLength(1)
 })
+
+it('moves the open bar with the last price until the bar itself says more, and leaves those before it as they are', async () => {
+  kept = [bar(T0 - MINUTE), bar(T0, { closed: false })]
+  const following = open('1m', T0)
+  await vi.waitFor(() => expect(drawn).toHaveLength(2))
+  following.takePrice(13, T0 + 5_000)
+  expect(drawn).toEqual([kept[0], { ...kept[1], high: 13, close: 13 }])
+  expect(following.bars).toBe(drawn)
+  const next = bar(T0 + MINUTE, { closed: false, close: 10 })
+  following.take([next]) // the price was of the minute before
+  expect(drawn).toEqual([...kept, next])
+  const newer = bar(T0 + MINUTE, { closed: false, close: 10.5, trades: 6 })
+  following.takePrice(10.5, T0 + MINUTE + 1)
+  following.take([newer])
+  expect(drawn).toEqual([...kept, newer])
+})

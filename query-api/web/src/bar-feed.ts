@@ -1,4 +1,4 @@
-import { followMinute, INTERVAL_MS, MAX_BARS, mergeBars } from './chart-data.js'
+import { followMinute, followPrice, INTERVAL_MS, MAX_BARS, mergeBars } from './chart-data.js'
 import type { Bar, Interval } from './protocol.js'
 import { type Answer, getBars, poll, retryDelayMs } from './rest.js'
 
@@ -41,6 +41,9 @@ export class BarFeed {
   #askedFromMs: number | undefined
   readonly #lastTradeMs: number | null
   #bars: readonly Bar[] = []
+  /** The same, the open one moved by the last price. */
+  #shown: readonly Bar[] = []
+  #price: { price: number; timeMs: number } | undefined
   #minute: Bar | undefined
   #failures = 0
   #olderAgainAtMs = 0
@@ -63,7 +66,7 @@ export class BarFeed {
   }
 
   get bars(): readonly Bar[] {
-    return this.#bars
+    return this.#shown
   }
 
   /** Whether all bars since that time are there. */
@@ -81,6 +84,13 @@ export class BarFeed {
       if (bar.interval === '1m' && bar.start >= (this.#minute?.start ?? 0)) this.#minute = bar
     }
     this.#follow()
+  }
+
+  /** The symbol's last price, which moves the open bar until the bar itself comes. */
+  takePrice(price: number, timeMs: number): void {
+    if (this.#price?.price === price && this.#price.timeMs === timeMs) return
+    this.#price = { price, timeMs }
+    this.#show(Infinity)
   }
 
   /** Asks for the newest bars at once: after a new connection nobody knows which were missed. */
@@ -162,6 +172,16 @@ export class BarFeed {
     const { bars, from } = mergeBars(this.#bars, incoming)
     if (from === null) return
     this.#bars = bars
-    this.#listener.onBars(bars, from)
+    this.#show(from)
+  }
+
+  /** @param from the first bar that changed besides the one that follows the price */
+  #show(from: number): void {
+    const moved = this.#price && followPrice(this.#bars, this.#price)
+    const wasMoved = this.#shown.length > 0 && this.#shown.at(-1) !== this.#bars[this.#shown.length - 1]
+    if (wasMoved) from = Math.min(from, this.#shown.length - 1)
+    if (moved !== undefined) from = Math.min(from, this.#bars.length - 1)
+    this.#shown = moved === undefined ? this.#bars : [...this.#bars.slice(0, -1), moved]
+    if (from !== Infinity) this.#listener.onBars(this.#shown, from)
   }
 }

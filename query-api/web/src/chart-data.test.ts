@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { axisMoment, axisSeconds, followMinute, MAX_BARS, mergeBars, newerBar, runningVwap } from './chart-data.js'
+import {
+  axisMoment,
+  axisSeconds,
+  followMinute,
+  followPrice,
+  MAX_BARS,
+  mergeBars,
+  newerBar,
+  runningVwap,
+} from './chart-data.js'
 import type { Bar } from './protocol.js'
 
 const MINUTE = 60_000
@@ -113,6 +122,25 @@ describe('a longer bar between two answers', () => {
     expect(followMinute([day], bar(T0 + 22 * HOUR, { close: 7 }), '1d')).toMatchObject({ start: T0, close: 7 })
     expect(followMinute([day], bar(T0 + 23 * HOUR), '1d')).toBeUndefined()
     expect(followMinute([day], bar(T0 + 25 * HOUR), '1d')).toBeUndefined()
+  })
+})
+
+describe('the open bar follows the last price', () => {
+  const open = bar(T0, { closed: false })
+  it('with its close, and with its high and low when the price is beyond them', () => {
+    expect(followPrice([open], { price: 11.5, timeMs: T0 + 1 })).toEqual({ ...open, close: 11.5 })
+    expect(followPrice([open], { price: 13, timeMs: T0 + 1 })).toEqual({ ...open, high: 13, close: 13 })
+    expect(followPrice([open], { price: 8, timeMs: T0 + MINUTE - 1 })).toEqual({ ...open, low: 8, close: 8 })
+  })
+
+  it('unless it is closed, says the same already, or the trade is of another time', () => {
+    expect(followPrice([], { price: 13, timeMs: T0 })).toBeUndefined()
+    expect(followPrice([bar(T0)], { price: 13, timeMs: T0 })).toBeUndefined()
+    expect(followPrice([open], { price: open.close, timeMs: T0 })).toBeUndefined()
+    expect(followPrice([open], { price: 13, timeMs: T0 - 1 })).toBeUndefined()
+    expect(followPrice([open], { price: 13, timeMs: T0 + MINUTE })).toBeUndefined()
+    const day = bar(T0, { interval: '1d', closed: false })
+    expect(followPrice([day], { price: 13, timeMs: T0 + 23 * HOUR })).toBeUndefined()
   })
 })
 

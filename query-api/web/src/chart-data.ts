@@ -76,6 +76,21 @@ export function followMinute(bars: readonly Bar[], minute: Bar, interval: Interv
 }
 
 /**
+ * The newest bar as the last price moves it before the bar itself comes: prices are heard at once, bars after they are
+ * committed. Undefined when it is not open, the trade is not in it, or it says the same already.
+ */
+export function followPrice(
+  bars: readonly Bar[],
+  { price, timeMs }: { price: number; timeMs: number },
+): Bar | undefined {
+  const newest = bars.at(-1)
+  if (newest === undefined || newest.closed) return undefined
+  const insideMs = newest.interval === '1d' ? 23 * HOUR : INTERVAL_MS[newest.interval]
+  if (timeMs < newest.start || timeMs - newest.start >= insideMs || price === newest.close) return undefined
+  return { ...newest, high: Math.max(newest.high, price), low: Math.min(newest.low, price), close: price }
+}
+
+/**
  * Where a bar stands on the chart's axis, in the seconds the chart wants. The chart cuts its axis at UTC midnights, so bars
  * are moved by the viewer's offset (one constant, so that order holds across clock changes) and moved back for labels.
  * Days stand on the UTC midnight of their date: 13 hours after midnight it is that date in UTC too, from UTC-10 to UTC+13.

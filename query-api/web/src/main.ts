@@ -37,6 +37,8 @@ let barFeed: BarFeed | undefined
 let pointed: Bar | undefined
 let settling: ReturnType<typeof setTimeout> | undefined
 let opened = false
+/** The chosen symbol when nobody knows it: nothing is asked about it until a trade of it is heard. */
+let awaited = ''
 let chosenPolling = new AbortController()
 
 const todayKey = byId('key-today')
@@ -92,12 +94,30 @@ function choose(symbol: string): void {
   leaveBars()
   averages.clear()
   clearTimeout(settling)
+  awaited = ''
+  chosenPolling.abort()
   settling = setTimeout(() => {
     connection.send(minutesOf(symbol, 'subscribe'))
-    averages.show(symbol)
-    followChosen()
-    showBars()
+    const isUnknown = summariesVersion > 0 && listTrouble === '' && !state.rows.has(symbol)
+    if (isUnknown) awaitTrade()
+    else followSymbol()
   }, SETTLE_MS)
+  redraw()
+}
+
+function followSymbol(): void {
+  averages.show(chosen)
+  followChosen()
+  showBars()
+}
+
+/** Prices of all symbols come by the feed: whoever is named there, or in the list, is known from then on. */
+function awaitTrade(): void {
+  awaited = chosen
+  chosenPolling.abort()
+  averages.clear()
+  leaveBars()
+  noteOnChart(`Unknown symbol: there has been no trade of ${chosen}. Its candles start with the first one.`)
   redraw()
 }
 
@@ -160,7 +180,9 @@ function followChosen(): void {
   let failures = 0
   void poll(signal, async () => {
     const answer = await getSymbol(chosen, signal)
-    if (answer.kind !== 'ok' || signal.aborted) return retryDelayMs(failures++)
+    if (signal.aborted) return 0
+    if (answer.kind === 'not-found' && !state.rows.has(chosen)) awaitTrade()
+    if (answer.kind !== 'ok') return retryDelayMs(failures++)
     failures = 0
     state = withSummaries(state, [answer.value])
     redraw()
@@ -196,10 +218,16 @@ async function followSymbols(): Promise<void> {
 function draw(): void {
   const nowMs = Date.now()
   const row = state.rows.get(chosen)
+  if (awaited !== '' && row !== undefined) {
+    awaited = ''
+    followSymbol()
+  }
+  // The price in the head and the open candle tell the same.
+  if (row?.last != null && row.lastTime !== null) barFeed?.takePrice(row.last, row.lastTime)
   settleDigits(row?.last ?? null)
   watchList.render(state, chosen, summariesVersion, nowMs)
   watchList.say(listNote())
-  if (chosen !== '') quote.render(chosen, row, nowMs)
+  if (chosen !== '') quote.render(chosen, row, nowMs, awaited !== '')
   else {
     quote.renderNothing(waitingFor())
     noteOnChart('Candles appear here with the first trade.')

@@ -24,11 +24,12 @@ export class Quote {
     setText(this.#price, '')
   }
 
-  render(symbol: string, row: Row | undefined, nowMs: number): void {
+  /** @param isUnknown nobody knows the symbol */
+  render(symbol: string, row: Row | undefined, nowMs: number, isUnknown: boolean): void {
     const { name, venue } = splitSymbol(symbol)
     setText(this.#name, name)
     setText(this.#venue, venue)
-    setText(this.#pulse, pulse(row, nowMs))
+    setText(this.#pulse, isUnknown ? 'Unknown symbol' : pulse(row, nowMs))
     setData(this.#pulse, 'quiet', String(row !== undefined && quietFor(row, nowMs) !== null))
     if (row === this.#shown) return
     const sameSymbol = this.#shown?.symbol === row?.symbol
