@@ -6,9 +6,10 @@ resource "helm_release" "candlewick" {
   version          = var.chart_version
 
   # Ready means: topics and tables made, processors running, the API answering.
-  wait    = true
-  timeout = var.timeout_seconds
-  atomic  = var.atomic
+  wait          = true
+  wait_for_jobs = true
+  timeout       = var.timeout_seconds
+  atomic        = var.atomic
 
   values = [for file in var.values_files : file(file)]
 

@@ -12,6 +12,7 @@ if (missing !== undefined) process.stdout.write(`the chart is not installed: ${m
 
 /** Some minutes of trading, so that it goes on while everything below happens, and an end that can be compared. */
 const TRADES = 30_000
+const ALL_THREE = ['candlewick-processor-0', 'candlewick-processor-1', 'candlewick-processor-2']
 const CHANGELOGS = ['candlewick-averages-changelog', 'candlewick-minutes-changelog']
 
 interface Tasks {
@@ -64,6 +65,24 @@ describe.skipIf(missing !== undefined)('the chart on a cluster', () => {
     return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
   }
 
+  /** How many records a full restore of these partitions would read. */
+  async function changelogRecords(partitions: readonly number[]): Promise<number> {
+    const client = new KafkaClient(
+      { brokers: ['localhost:19092'], clientId: 'cluster-test' },
+      createLogger('test', 'silent'),
+    )
+    try {
+      await client.connect()
+      const admin = new KafkaAdmin(client)
+      const ends = await Promise.all(
+        CHANGELOGS.map((topic) => admin.listOffsets(topic, partitions, 'latest', 'read_committed')),
+      )
+      return ends.flatMap((offsets) => [...offsets.values()]).reduce((sum, offset) => sum + offset, 0)
+    } finally {
+      await client.close()
+    }
+  }
+
   beforeAll(async () => {
     await took('images loaded', loadImages('0.1.0'))
     await release.createNamespace()
@@ -76,7 +95,7 @@ describe.skipIf(missing !== undefined)('the chart on a cluster', () => {
   }, 300_000)
 
   it('is up by one command: Kafka, Cassandra, topics, tables, the exchange and all processes', async () => {
-    await took('helm install --wait', release.install())
+    await took('helm install --wait --wait-for-jobs', release.install())
     const pods = await release.list<Pod>('pods')
     for (const { metadata, status } of pods) {
       const restarts = (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0)
@@ -102,39 +121,45 @@ describe.skipIf(missing !== undefined)('the chart on a cluster', () => {
 
   it('moves partitions to a third processor', async () => {
     await took('helm upgrade --set processor.replicas=3', release.upgrade({ 'processor.replicas': '3' }))
-    const now = await took(
-      '  until it has its share',
-      shared('candlewick-processor-0', 'candlewick-processor-1', 'candlewick-processor-2'),
-    )
+    const now = await took('  until it has its share', shared(...ALL_THREE))
     expect([...now.values()].map((partitions) => partitions.length)).toEqual([4, 4, 4])
   }, 420_000)
 
-  it('gives a killed pod its state back: only the tail is replayed', async () => {
+  it('gives a killed processor its tasks and its state back: only the tail is replayed', async () => {
+    const name = 'candlewick-processor-2'
+    const before = (await owners()).get(name)!
+    // The second signal ends it at once: nothing is committed or closed, the group is not left.
+    const crash = "process.kill(1, 'SIGTERM'); process.kill(1, 'SIGINT')"
+    await release.kubectl('exec', name, '--', 'node', '--eval', crash)
+    const restarted = async () => {
+      const [status] = (await release.pod(name))?.status.containerStatuses ?? []
+      return status !== undefined && status.restartCount > 0 && status.ready ? true : undefined
+    }
+    await took('a killed processor is back', until(`${name} to be back`, restarted))
+    const now = await took('  until it has its share', shared(...ALL_THREE))
+    expect(now.get(name)).toEqual(before)
+
+    const whole = await changelogRecords(before)
+    const restored = await metric(name, 'candlewick_streams_restored_records_total')
+    process.stdout.write(`  replayed ${restored} of ${whole} changelog records\n`)
+    expect(restored).toBeLessThan(whole / 4)
+  }, 180_000)
+
+  it('makes a deleted pod again, with its volume', async () => {
     const name = 'candlewick-processor-0'
     const before = await release.pod(name)
     await release.kubectl('delete', 'pod', name, '--grace-period=0', '--force')
-    const back = until(`${name} to be back`, async () => {
+    const back = async () => {
       const now = await release.pod(name)
-      if (now === undefined || now.metadata.uid === before!.metadata.uid) return undefined
-      await release.kubectl('wait', `pod/${name}`, '--for=condition=Ready', '--timeout=60s')
-      return now
-    })
-    await took('a killed pod is back', back)
-    await shared('candlewick-processor-0', 'candlewick-processor-1', 'candlewick-processor-2')
-
-    const client = new KafkaClient(
-      { brokers: ['localhost:19092'], clientId: 'cluster-test' },
-      createLogger('test', 'silent'),
-    )
-    await client.connect()
-    const partitions = Array.from({ length: 12 }, (_, partition) => partition)
-    const ends = await Promise.all(
-      CHANGELOGS.map((topic) => new KafkaAdmin(client).listOffsets(topic, partitions, 'latest', 'read_committed')),
-    ).finally(() => client.close())
-    const written = ends.flatMap((offsets) => [...offsets.values()]).reduce((sum, offset) => sum + offset, 0)
+      const isNew = now !== undefined && now.metadata.uid !== before!.metadata.uid
+      return isNew && now.status.containerStatuses?.every(({ ready }) => ready) ? now : undefined
+    }
+    const now = await took('a deleted pod is back', until(`${name} to be back`, back))
+    const claim = (pod: Pod) => pod.spec.volumes.find(({ name }) => name === 'state')?.persistentVolumeClaim?.claimName
+    expect(claim(now)).toBe('state-candlewick-processor-0')
+    await took('  until it has its share', shared(...ALL_THREE))
     const restored = await metric(name, 'candlewick_streams_restored_records_total')
-    process.stdout.write(`  replayed ${restored} of ${written} changelog records of all partitions\n`)
-    expect(restored).toBeLessThan(written / 3 / 4)
+    process.stdout.write(`  replayed ${restored} changelog records\n`)
   }, 180_000)
 
   it('goes back to two processors by helm rollback', async () => {

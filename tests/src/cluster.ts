@@ -26,7 +26,8 @@ interface List<T> {
 
 export interface Pod {
   metadata: { name: string; uid: string }
-  status: { phase: string; containerStatuses?: { restartCount: number }[] }
+  spec: { volumes: { name: string; persistentVolumeClaim?: { claimName: string } }[] }
+  status: { phase: string; containerStatuses?: { restartCount: number; ready: boolean }[] }
 }
 
 /** A release of the chart in a namespace of its own, where every pod must pass the restricted Pod Security Standard. */
@@ -58,7 +59,7 @@ export class Release {
   }
 
   install(): Promise<string> {
-    return this.helm('install', 'candlewick', CHART, '--wait', '--timeout', '5m', ...this.#values)
+    return this.helm('install', 'candlewick', CHART, '--wait', '--wait-for-jobs', '--timeout', '5m', ...this.#values)
   }
 
   upgrade(values: Record<string, string>): Promise<string> {
