@@ -33,7 +33,10 @@ interface Service {
 async function services(env: Record<string, string>): Promise<[string, Service][]> {
   const [command, ...first] = compose as [string, ...string[]]
   const args = [...first, '--env-file', '/dev/null', '--profile', '*', 'config', '--format', 'json']
-  const { stdout } = await run(command, args, { cwd: ROOT, env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env } })
+  const { stdout } = await run(command, args, {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+  })
   return Object.entries((JSON.parse(stdout) as { services: Record<string, Service> }).services)
 }
 
