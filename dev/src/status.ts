@@ -6,7 +6,7 @@ import { createLogger } from '@candlewick/service/logger'
 import { runCommand } from './command.js'
 import { loadEnv, RUN_DIR } from './load-env.js'
 import { sinkGroup, topicLags } from './stack/lag.js'
-import { whyNotReady } from './stack/launch.js'
+import { NO_ANSWER, whyNotReady } from './stack/launch.js'
 import { reachable } from './stack/plan.js'
 import { findStack, type RecordedPart, type StackState } from './stack/state-file.js'
 import { table } from './table.js'
@@ -30,12 +30,16 @@ async function main(): Promise<void> {
   console.log(`\n${await taskTable(state, parts)}`)
 }
 
+/** A process that is younger may well not listen yet. */
+const STARTING_MS = 10_000
+
 async function processTable({ host }: StackState, parts: readonly RecordedPart[]): Promise<string> {
   const usage = usageOf(parts.map(({ pid }) => pid))
   const rows = await Promise.all(
-    parts.map(async ({ name, pid, port, restarts }) => {
+    parts.map(async ({ name, pid, port, startMs, restarts }) => {
       const isServer = name === 'kafka' || name === 'cassandra'
       const reason = isServer ? undefined : await whyNotReady(`http://${reachable(host)}:${port}/readyz`)
+      const isYoung = Date.now() - startMs < STARTING_MS
       const { memoryMb, uptime } = usage.get(pid) ?? {}
       return [
         name,
@@ -44,7 +48,7 @@ async function processTable({ host }: StackState, parts: readonly RecordedPart[]
         memoryMb,
         uptime,
         `${restarts}`,
-        reason ?? 'up',
+        reason === NO_ANSWER && isYoung ? 'starting' : (reason ?? 'up'),
       ]
     }),
   )
@@ -80,7 +84,8 @@ async function topicTable({ kafkaBrokers, applicationId, topicPrefix }: StackSta
     const rows = sunk.map(({ topic, partitions, end, lag }) => {
       return [topic, partitions, end, folded.find((other) => other.topic === topic)?.lag, lag]
     })
-    return table(['topic', 'partitions', 'end offsets', 'lag of processors', 'lag of sink'], rows)
+    const heading = ['topic', 'partitions', 'end offsets', 'uncommitted: processors', 'uncommitted: sink']
+    return `${table(heading, rows)}\n(uncommitted: not yet in a committed transaction of the processors, not yet stored by the sink)`
   } finally {
     await client.close()
   }
@@ -101,7 +106,7 @@ async function taskTable({ host }: StackState, parts: readonly RecordedPart[]): 
       rows.push([id, name, status, offset, lag])
     }
   }
-  return table(['task', 'processor', 'state', 'input offset', 'lag'], rows)
+  return table(['task', 'processor', 'state', 'input offset', 'not yet read'], rows)
 }
 
 async function tasksOf(url: string): Promise<Task[]> {

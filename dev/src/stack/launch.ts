@@ -107,9 +107,12 @@ export async function whyNotReady(url: string, timeoutMs = 2_000): Promise<strin
     const { reason } = (await answer.json()) as { reason?: string }
     return answer.ok ? undefined : (reason ?? `answers ${answer.status}`)
   } catch {
-    return 'it does not answer'
+    return NO_ANSWER
   }
 }
+
+/** What {@link whyNotReady} says when there was no answer at all: dead, stuck, or not listening yet. */
+export const NO_ANSWER = 'it does not answer'
 
 /**
  * What a child said at its end, in one line if it can be: our processes exit with 1 when a setting or a prerequisite is

@@ -38,7 +38,9 @@ export async function keepSeeding(
     }
     if (String(missing) !== told) {
       told = String(missing)
-      log.warn({ missing }, 'snapshots are not complete yet: some partitions have no owner, asking again')
+      // While a system starts partitions get their owners one after the other: no reason to warn.
+      if (Array.isArray(missing)) log.info({ missing }, 'snapshots wait for partitions that have no owner yet')
+      else log.warn({ reason: missing }, 'snapshots cannot be gathered, asking again')
     }
     await setTimeout(retryMs, undefined, { signal }).catch(() => undefined)
   }
