@@ -174,10 +174,15 @@ describe('the page on the running system', () => {
     await changes(() => text(`${rowOf('MSFT')} .last`), before)
   })
 
-  it('says what it waits for about a symbol nobody has heard of', async () => {
+  it('says that a symbol nobody has heard of is unknown, and asks about it no more', async () => {
+    let asked = 0
+    page.on('request', (request) => (asked += request.url().includes('NOBODY') ? 1 : 0))
     await open('#NOBODY')
-    await expect.poll(() => text('#chart-note'), SOON).toContain('No trades of NOBODY yet')
-    await expect.poll(() => text('#source'), SOON).toBe('No trades yet')
+    await expect.poll(() => text('#chart-note'), SOON).toContain('Unknown symbol')
+    await expect.poll(() => text('#pulse'), SOON).toBe('Unknown symbol')
+    const askedBefore = asked
+    await page.waitForRequest(/\/symbols$/) // the list is asked for every few seconds
+    expect(asked).toBe(askedBefore)
   })
 })
 
