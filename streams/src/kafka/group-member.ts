@@ -244,7 +244,9 @@ export class GroupMember {
       if (error.kind !== 'retriable') throw error
       // The coordinator moved, is loading, or the connection broke.
       this.#client.forgetCoordinator('group', groupId)
-      if (!this.#failing) log.warn({ groupId, error: error.message }, 'joining the group fails, retrying')
+      // A cluster that just started makes its coordinators while the first members come: no reason to warn.
+      const level = error.name === 'NOT_COORDINATOR' ? 'info' : 'warn'
+      if (!this.#failing) log[level]({ groupId, error: error.message }, 'joining the group fails, retrying')
       this.#failing = true
     }
     await pause(backoff.next(), this.#stop.signal)
