@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
 import type { Dashboard } from '@grafana/schema'
 import { format, resolveConfig } from 'prettier'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { CASSANDRA, PROMETHEUS } from './build.js'
 import { market } from './market.js'
 import { pipeline } from './pipeline.js'
 import { faultsOf } from './rules.js'
@@ -27,6 +30,12 @@ it('dashboards have uids and titles of their own', () => {
   for (const field of ['uid', 'title'] as const) {
     expect(new Set(DASHBOARDS.map(([, dashboard]) => dashboard[field])).size).toBe(DASHBOARDS.length)
   }
+})
+
+it('the data sources of the dashboards are provisioned', () => {
+  const file = new URL('../provisioning/datasources/candlewick.yaml', import.meta.url)
+  const { datasources } = parse(readFileSync(file, 'utf8')) as { datasources: { type: string; uid: string }[] }
+  expect(datasources.map(({ type }) => type).sort()).toEqual([CASSANDRA.type, PROMETHEUS.type].sort())
 })
 
 type Loose = Record<string, unknown>

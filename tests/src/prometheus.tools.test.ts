@@ -20,7 +20,8 @@ import { getJson, until } from './wait.js'
  * running system, Kafka's and Cassandra's JVMs included.
  */
 
-const hasPrometheus = hasTool('prometheus', 'the expressions of dashboards and alerts are not asked of a Prometheus')
+const WHAT = 'the expressions of dashboards and alerts are not asked of a Prometheus'
+const hasPrometheus = hasTool('prometheus', WHAT) && hasTool('jcmd', WHAT, 'a JDK, not a JRE')
 
 /** Counted by a label that has no value before something goes wrong that is not made to go wrong here. */
 const ONLY_AFTER_TROUBLE = [

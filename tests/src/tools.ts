@@ -4,10 +4,9 @@ import { fileURLToPath } from 'node:url'
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Whether a program is there; if not, says on stdout which tests are skipped for it. */
-export function hasTool(name: string, what: string): boolean {
+export function hasTool(name: string, what: string, packages = 'prometheus, prometheus-alertmanager'): boolean {
   const there = spawnSync(name, ['--version'], { stdio: 'ignore' }).error === undefined
-  if (!there)
-    process.stdout.write(`${what}: skipped, ${name} is not there (Debian: prometheus, prometheus-alertmanager)\n`)
+  if (!there) process.stdout.write(`${what}: skipped, ${name} is not there (Debian: ${packages})\n`)
   return there
 }
 
