@@ -16,15 +16,14 @@ import { missingPrerequisites } from './setup/prerequisites.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const quiet = process.argv.includes('--quiet')
-const startedMs = performance.now()
-
+/** Without a time: the command that follows counts its own seconds. */
 function say(line) {
-  console.log(`[${((performance.now() - startedMs) / 1_000).toFixed(1).padStart(5)} s] ${line}`)
+  console.log(line)
 }
 
 async function setup() {
   if (!isInstalled(ROOT)) {
-    say('installing the npm packages (once)')
+    say('installing the npm packages (once, a minute or two)')
     await install(ROOT)
   }
   if (!quiet) say('compiling what changed')
