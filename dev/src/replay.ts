@@ -128,19 +128,21 @@ function summary(result: ReplayResult): string {
 
 /** What the end-to-end tests compare with; see tests/src/oracle. */
 interface OracleModule {
-  compareWithOracle(system: {
-    kafkaBrokers: string
-    cassandra: { host: string; port: number }
-    keyspace: string
-    api: string
-  }): Promise<{ differences: string[] } & Record<string, unknown>>
+  compareWithOracle(
+    system: {
+      kafkaBrokers: string
+      cassandra: { host: string; port: number }
+      keyspace: string
+      api: string
+    },
+    progress: (step: string) => void,
+  ): Promise<{ differences: string[] } & Record<string, unknown>>
 }
 
 async function compare({ kafkaBrokers, cassandra, urls }: Stack): Promise<boolean> {
-  progress('comparing with an independent fold of the topic')
   const file = join(ROOT, 'tests', 'dist', 'oracle', 'compare.js')
   const { compareWithOracle } = (await import(pathToFileURL(file).href)) as OracleModule
-  const outcome = await compareWithOracle({ kafkaBrokers, cassandra, keyspace: 'market', api: urls.api })
+  const outcome = await compareWithOracle({ kafkaBrokers, cassandra, keyspace: 'market', api: urls.api }, progress)
   const { differences, ...counts } = outcome
   for (const difference of differences) console.log(`  differs: ${difference}`)
   progress(`${differences.length === 0 ? 'equal to the bit' : 'NOT EQUAL'}: ${JSON.stringify(counts)}`)

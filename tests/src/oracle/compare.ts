@@ -32,8 +32,13 @@ const LENGTH_MS: Record<string, number> = { '5m': 300_000, '15m': 900_000, '1h':
 /**
  * Folds the topic `trades` independently and compares everything that was made of it: the topics averages and bars,
  * the REST answers, and every row in Cassandra. Numbers must be equal to the last bit.
+ * @param progress told before each step, for many trades take minutes
  */
-export async function compareWithOracle(system: SystemUnderTest): Promise<Comparison> {
+export async function compareWithOracle(
+  system: SystemUnderTest,
+  progress: (step: string) => void = () => undefined,
+): Promise<Comparison> {
+  progress('folding the topic trades independently')
   const { oracle, trades, partitionClock } = await foldTrades(system.kafkaBrokers)
   const averages = oracle.averages()
   const bars = oracle.bars()
@@ -42,6 +47,7 @@ export async function compareWithOracle(system: SystemUnderTest): Promise<Compar
     if (differences.length < MOST_DIFFERENCES) differences.push(text)
   }
 
+  progress(`comparing the topics averages and bars (${trades.length.toLocaleString('en-US')} trades are folded)`)
   compareMaps('topic averages', averages, await readAverages(system.kafkaBrokers), note)
   const published = await readBars(system.kafkaBrokers)
   compareBars('topic bars', bars, published, note)
@@ -49,7 +55,9 @@ export async function compareWithOracle(system: SystemUnderTest): Promise<Compar
     const due = interval === '1m' || start + LENGTH_MS[interval]! + CLOSED_AFTER_MS <= partitionClock(symbol)
     if (due && !published.has(key)) note(`topic bars: ${key} is missing`)
   }
+  progress(`comparing the answers of the API (${averages.size.toLocaleString('en-US')} symbols)`)
   await compareRest(system.api, averages, note)
+  progress('comparing every row in Cassandra')
   const cassandraRows = await compareCassandra(system, { trades, averages, bars, published }, note)
   return { trades: trades.length, symbols: averages.size, bars: published.size, cassandraRows, differences }
 }
