@@ -100,7 +100,7 @@ export class MemoryLiveState implements LiveState {
   }
 
   async queryAll<T>(
-    name: string,
+    name = 'symbols',
     params: Record<string, string> = {},
   ): Promise<{ results: { result: T; source: QuerySource }[]; missingPartitions: number[] }> {
     this.asked.push({ name, key: '', params })
