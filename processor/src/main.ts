@@ -10,6 +10,7 @@ import { KafkaStreams, StreamsError } from '@candlewick/streams'
 import { buildApp } from './app.js'
 import { advertisedUrl, PROCESSOR_SETTINGS, readBarWindows } from './settings.js'
 import { marketTopology } from './topology.js'
+import { waitForTopics } from './wait-for-topics.js'
 
 runProcess({
   name: 'processor',
@@ -56,6 +57,7 @@ runProcess({
 
     // Last opened, first closed: what was processed is committed and the group left while the queries still answer.
     onClose('streams', () => streams.close())
+    await waitForTopics(kafkaConfig(settings, 'processor'), Object.values(topics), log)
     await streams.start().catch((error: unknown) => {
       throw asStartError(error)
     })

@@ -10,8 +10,8 @@ import { getJson, until } from './wait.js'
 const missing = await whyNoCluster()
 if (missing !== undefined) process.stdout.write(`the chart is not installed: ${missing}\n`)
 
-/** Some minutes of trading, so that it goes on while everything below happens, and an end that can be compared. */
-const TRADES = 30_000
+/** Minutes of trading, so that it goes on while everything below happens, and an end that can be compared. */
+const TRADES = 20_000
 const ALL_THREE = ['candlewick-processor-0', 'candlewick-processor-1', 'candlewick-processor-2']
 const CHANGELOGS = ['candlewick-averages-changelog', 'candlewick-minutes-changelog']
 
