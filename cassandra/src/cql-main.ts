@@ -31,6 +31,7 @@ async function ask(statement: string): Promise<void> {
 
 /** Numbers as they are, everything else as its text: times in UTC, lists and maps as JSON. */
 function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
   if (value instanceof Date) return value.toISOString()
   const isPlainObject = typeof value === 'object' && value !== null && value.toString === Object.prototype.toString
   if (isPlainObject || Array.isArray(value)) return JSON.stringify(value)
