@@ -49,7 +49,16 @@ export class StreamsBuilder {
     const { timestamp, createdAt, check, deadLetterTopic, key, value } = options
     return new KStream(
       this.#graph,
-      this.#add(undefined, { kind: 'source', topic, key, value, timestamp, createdAt, check, deadLetterTopic } as NodeSpec),
+      this.#add(undefined, {
+        kind: 'source',
+        topic,
+        key,
+        value,
+        timestamp,
+        createdAt,
+        check,
+        deadLetterTopic,
+      } as NodeSpec),
     )
   }
 
