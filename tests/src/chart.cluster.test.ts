@@ -4,6 +4,7 @@ import { createLogger } from '@candlewick/service/logger'
 import { KafkaAdmin } from '@candlewick/streams/kafka/admin'
 import { KafkaClient } from '@candlewick/streams/kafka/client'
 import { loadImages, Release, whyNoCluster, type Pod } from './cluster.js'
+import { VERSION } from './helm.js'
 import { compareWithOracle, type Comparison } from './oracle/compare.js'
 import { getJson, until } from './wait.js'
 
@@ -84,7 +85,7 @@ describe.skipIf(missing !== undefined)('the chart on a cluster', () => {
   }
 
   beforeAll(async () => {
-    await took('images loaded', loadImages('0.1.0'))
+    await took('images loaded', loadImages(VERSION))
     await release.createNamespace()
   }, 600_000)
 

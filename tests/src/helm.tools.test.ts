@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { topicSpecs } from '@candlewick/schemas/topics'
-import { CHART, EXAMPLES, isThere, KUBERNETES, render, ROOT, tool } from './helm.js'
+import { CHART, EXAMPLES, isThere, KUBERNETES, render, ROOT, tool, VERSION } from './helm.js'
 
 const hasHelm = await isThere('helm', 'version', 'the chart is not rendered')
 const hasUnittest = await isThere('helm-unittest', '--help', 'the suites of the chart are not run')
@@ -71,7 +71,7 @@ describe.skipIf(!hasHelm)('the chart', () => {
   it('packs every dashboard and rule as they are, and renders them unchanged', async () => {
     const folders = { dashboards: 'grafana/dashboards', rules: 'observability/prometheus/rules' }
     await tool('helm', ['package', CHART, '--destination', scratch])
-    await tool('tar', ['-xzf', join(scratch, 'candlewick-0.1.0.tgz'), '-C', scratch])
+    await tool('tar', ['-xzf', join(scratch, `candlewick-${VERSION}.tgz`), '-C', scratch])
     for (const [name, folder] of Object.entries(folders)) {
       const files = readdirSync(join(ROOT, folder))
       expect(files.length).toBeGreaterThan(0)

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -7,6 +7,8 @@ const run = promisify(execFile)
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const CHART = `${ROOT}helm/candlewick`
+/** Of the project: the tag of our images and the version of the chart. */
+export const VERSION = (JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as { version: string }).version
 /** Without a cluster a helm that was built by `go install` takes Kubernetes for 1.20. */
 export const KUBERNETES = ['--kube-version', '1.35.0']
 
