@@ -53,7 +53,7 @@ describe('the producer’s process', () => {
     feed.send('garbage')
     await vi.waitFor(
       async () => {
-        const url = /"url":"([^"]+)"/.exec(output.stdout)?.[1]
+        const url = /Server listening at (http:[^"]+)/.exec(output.stdout)?.[1]
         const metrics = await (await fetch(`${url}/metrics`)).text()
         expect(metrics).toMatch(/^candlewick_producer_rejected_total\{reason="not-json"\} 1$/m)
       },

@@ -272,7 +272,8 @@ describe('rebalancing', () => {
     })
     await until(() => stuck.log.count('joined the group') === 1, 'it owns everything')
     const other = consume(topic, groupId, options)
-    await until(() => other.values.length === 1, 'the other one handles what moved to it')
+    // On a busy machine the stuck one may be late for the rebalance: then both partitions move.
+    await until(() => other.values.length >= 1, 'the other one handles what moved to it')
     expect(aborted).toBe(2)
     const [moved] = other.values
     const partition = Number(moved!.slice(1))
