@@ -41,7 +41,7 @@ export const market = dashboard({
   uid: 'candlewick-market',
   title: 'Candlewick: Market',
   description: 'Prices, candles and running averages, as the sink has written them to Cassandra.',
-  refresh: '1s',
+  refresh: '5s',
   time: { from: 'now-15m', to: 'now' },
   // 500 ms is offered where Grafana allows it: GF_DASHBOARDS_MIN_REFRESH_INTERVAL=500ms.
   timepicker: { refresh_intervals: ['500ms', '1s', '5s', '10s', '30s', '1m', '5m'] },

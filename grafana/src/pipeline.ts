@@ -32,7 +32,7 @@ const chart = (spec: Omit<PanelSpec, 'type' | 'width'> & { width?: number }): Pa
 })
 
 /** Metrics of the JMX exporters: observability/jmx. */
-const JVM = 'job=~"kafka|cassandra"'
+const JVM = 'job=~"candlewick-(kafka|cassandra)"'
 
 export const pipeline = dashboard({
   uid: 'candlewick-pipeline',

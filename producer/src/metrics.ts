@@ -18,7 +18,7 @@ export class ProducerMetrics {
   readonly reconnects: Counter
   readonly deliverySeconds: Histogram
   readonly #lastTradeAge: Gauge
-  #lastTradeAtMs: number | undefined
+  #lastTradeAtMs: number
 
   constructor(registry: Registry, heldBytes: () => number, nowMs: () => number = Date.now) {
     const named = (name: string, help: string) => ({ name: PREFIX + name, help, registers: [registry] })
@@ -32,6 +32,8 @@ export class ProducerMetrics {
       ...named('undelivered_total', 'Records lost: the buffer overflowed or Kafka refused them'),
       labelNames: ['reason'],
     })
+    // There before the first loss: an increase can only be seen of a series that was there.
+    this.undelivered.inc({ reason: 'overflow' }, 0)
     this.frames = new Counter({ ...named('frames_total', 'Messages of the feed'), labelNames: ['type'] })
     this.feedErrors = new Counter({ ...named('feed_errors_total', 'Error frames of the feed'), labelNames: ['kind'] })
     this.refused = new Counter({
@@ -56,11 +58,11 @@ export class ProducerMetrics {
       ...named('delivery_latency_seconds', 'From handing a batch over to its acknowledgement by Kafka'),
       buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     })
+    this.#lastTradeAtMs = nowMs()
     this.#lastTradeAge = new Gauge({
-      ...named('last_trade_age_seconds', 'Time since the last trade arrived; absent before the first'),
+      ...named('last_trade_age_seconds', 'Time since the last trade arrived, or since the start before the first'),
       collect: () => {
-        if (this.#lastTradeAtMs !== undefined) this.#lastTradeAge.set((nowMs() - this.#lastTradeAtMs) / 1000)
-        else this.#lastTradeAge.remove()
+        this.#lastTradeAge.set((nowMs() - this.#lastTradeAtMs) / 1000)
       },
     })
   }

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { alertRules, readYaml } from './alerts.js'
+import { queriesOf } from './grafana-dashboards.js'
+import { describeMetrics, REGISTRIES } from './metrics-registries.js'
 import { ROOT } from './tools.js'
 
 /** The anchors GitHub makes of a page's headings. */
@@ -69,4 +71,20 @@ it('the Alertmanager files hold no secret', () => {
     const text = readFileSync(join(ROOT, `observability/alertmanager/${name}.yml`), 'utf8')
     expect(text).not.toMatch(/^\s*\S*(password|api_url|credentials|token|routing_key):/m)
   }
+})
+
+it('every metric of ours that an alert or a dashboard names is served by a process', () => {
+  const served = new Set(
+    Object.values(REGISTRIES).flatMap((registry) => describeMetrics(registry).map(({ name }) => name)),
+  )
+  const expressions = [
+    ...alertRules().map(({ expr }) => expr),
+    ...queriesOf('pipeline').map(({ target }) => String(target['expr'])),
+  ]
+  const named = new Set(expressions.flatMap((expr) => expr.match(/\bcandlewick_\w+/g) ?? []))
+  const unknown = [...named].filter(
+    (name) => !served.has(name) && !served.has(name.replace(/_(bucket|sum|count)$/, '')),
+  )
+  expect(named.size).toBeGreaterThan(30)
+  expect(unknown).toEqual([])
 })

@@ -43,6 +43,8 @@ export class SinkMetrics {
       labelNames: ['kind'],
       registers,
     })
+    // There before the first failure: a rate can only be seen of a series that was there.
+    for (const kind of ['retry', 'setup', 'never'] satisfies WriteFailure[]) this.errors.inc({ kind }, 0)
     this.deadLetters = new Counter({
       name: 'candlewick_sink_dead_letters_total',
       help: 'Records that no table can hold, handed to the dead-letter topic',
