@@ -9,6 +9,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Of what a failed command said, this much is told. */
 const MOST_LINES = 25
 
+/** Ports at which the processes tell about themselves. */
+const MONITORING = ['PRODUCER_PORT', 'PROCESSOR_1_PORT', 'PROCESSOR_2_PORT'] as const
+
 /** docker compose as the plugin of the docker command, or the command it was before. */
 const WAYS = [['docker', 'compose'], ['docker-compose']] as const
 
@@ -42,7 +45,7 @@ export class ComposeStack {
   private constructor(
     private readonly way: readonly string[],
     readonly project: string,
-    private readonly ports: { api: number; kafka: number; cassandra: number },
+    private readonly ports: { api: number; kafka: number; cassandra: number; monitoring: readonly number[] },
     settings: Record<string, string>,
   ) {
     this.#env = {
@@ -52,21 +55,25 @@ export class ComposeStack {
       API_PORT: String(ports.api),
       KAFKA_PORT: String(ports.kafka),
       CASSANDRA_PORT: String(ports.cassandra),
+      ...Object.fromEntries(MONITORING.map((name, index) => [name, String(ports.monitoring[index])])),
       ...settings,
     }
   }
 
   static async create(way: readonly string[], settings: Record<string, string>): Promise<ComposeStack> {
-    const [api, kafka, cassandra] = await freePorts(3)
-    const ports = { api: api!, kafka: kafka!, cassandra: cassandra! }
+    const [api, kafka, cassandra, ...monitoring] = await freePorts(3 + MONITORING.length)
+    const ports = { api: api!, kafka: kafka!, cassandra: cassandra!, monitoring }
     return new ComposeStack(way, `candlewick-test-${process.pid}`, ports, settings)
   }
 
   /** Where it can be asked from this machine. */
   get system() {
-    const { api, kafka, cassandra } = this.ports
+    const { api, kafka, cassandra, monitoring } = this.ports
+    const [producer, ...processors] = monitoring.map((port) => `http://${LOOPBACK}:${port}`)
     return {
       api: `http://${LOOPBACK}:${api}`,
+      producer: producer!,
+      processors,
       kafkaBrokers: `${LOOPBACK}:${kafka}`,
       cassandra: { host: LOOPBACK, port: cassandra },
       keyspace: 'market',

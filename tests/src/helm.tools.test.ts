@@ -11,7 +11,12 @@ const hasHelm = await isThere('helm', 'version', 'the chart is not rendered')
 const hasUnittest = await isThere('helm-unittest', '--help', 'the suites of the chart are not run')
 const hasValidate = await isThere('kubernetes-validate', '--version', 'the manifests are not validated')
 const hasScore = await isThere('kube-score', 'version', 'the manifests are not scored')
-const hasTerraform = await isThere('terraform', 'version', 'the Terraform module is not looked at')
+const hasTerraform = await isThere(
+  'terraform',
+  'version',
+  'the Terraform module is not looked at',
+  'https://developer.hashicorp.com/terraform/install',
+)
 
 /** What kube-score asks and we decided otherwise. */
 const NOT_OURS = [

@@ -31,13 +31,18 @@ export async function tool(
   )
 }
 
-/** Whether a command can be started; if not it says on stdout what is not tested. */
-export async function isThere(command: string, versionArgument: string, whatIsLeftOut: string): Promise<boolean> {
+/** Whether a command can be started; if not it says on stdout what is not tested, and where the command comes from. */
+export async function isThere(
+  command: string,
+  versionArgument: string,
+  whatIsLeftOut: string,
+  whence = '.ci/tools.sh installs it',
+): Promise<boolean> {
   try {
     await run(command, [versionArgument])
     return true
   } catch {
-    process.stdout.write(`${whatIsLeftOut}: ${command} is not there (.ci/tools.sh installs it)\n`)
+    process.stdout.write(`${whatIsLeftOut}: ${command} is not there (${whence})\n`)
     return false
   }
 }

@@ -67,6 +67,13 @@ describe.skipIf('missing' in found)('docker compose', () => {
     })
   }, 120_000)
 
+  it('tells about the producer and each processor on ports of this machine', async () => {
+    const { producer, processors } = stack.system
+    expect((await fetch(`${producer}/gaps`)).status).toBe(200)
+    for (const url of [producer, ...processors]) expect((await fetch(`${url}/metrics`)).status).toBe(200)
+    for (const url of processors) expect((await fetch(`${url}/tasks`)).status).toBe(200)
+  })
+
   it('goes on when a processor is killed, and takes it back with its state', async () => {
     const { source } = await apple()
     expect(source.instance).toMatch(/^processor-[12]$/)
