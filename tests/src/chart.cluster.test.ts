@@ -149,15 +149,21 @@ describe.skipIf(missing !== undefined)('the chart on a cluster', () => {
   it('makes a deleted pod again, with its volume', async () => {
     const name = 'candlewick-processor-0'
     const before = await release.pod(name)
+    // It may come back with other tasks than it had, so how much it replays does not tell whether the volume is the same.
+    const uid = before!.metadata.uid
+    const inPod = (script: string) => release.kubectl('exec', name, '--', 'node', '--eval', script)
+    await inPod(`fs.writeFileSync('/var/lib/candlewick/marker', '${uid}')`)
     await release.kubectl('delete', 'pod', name, '--grace-period=0', '--force')
     const back = async () => {
       const now = await release.pod(name)
-      const isNew = now !== undefined && now.metadata.uid !== before!.metadata.uid
+      const isNew = now !== undefined && now.metadata.uid !== uid
       return isNew && now.status.containerStatuses?.every(({ ready }) => ready) ? now : undefined
     }
     const now = await took('a deleted pod is back', until(`${name} to be back`, back))
     const claim = (pod: Pod) => pod.spec.volumes.find(({ name }) => name === 'state')?.persistentVolumeClaim?.claimName
     expect(claim(now)).toBe('state-candlewick-processor-0')
+    const kept = await inPod(`process.stdout.write(fs.readFileSync('/var/lib/candlewick/marker', 'utf8'))`)
+    expect(kept).toBe(uid)
     await took('  until it has its share', shared(...ALL_THREE))
     const restored = await metric(name, 'candlewick_streams_restored_records_total')
     process.stdout.write(`  replayed ${restored} changelog records\n`)

@@ -152,6 +152,7 @@ clientSecret: {{ .clientSecret }}
 {{- if or $server.caSecret $server.clientSecret }}
 - name: {{ $use }}-tls
   projected:
+    defaultMode: 0440 # read through fsGroup
     sources:
       {{- with $server.caSecret }}
       - secret: { name: {{ .name }}, items: [{ key: {{ .key | quote }}, path: ca.crt }] }

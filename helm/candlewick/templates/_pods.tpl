@@ -83,10 +83,22 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* Environment of a container of ours besides the ConfigMaps. Takes {root, uses, env: {NAME: value}, more: {NAME: value}}. */}}
+{{/*
+Environment of a container of ours besides the ConfigMaps. Takes {root, uses, more: {NAME: value}, env: {NAME: value}, of}.
+`more` is what the chart decides, `env` is <of>.env of the values: it may say HOST and LOG_LEVEL otherwise, but nothing that
+has a value of its own, which other resources (ConfigMaps, ports, NetworkPolicies) go by.
+*/}}
 {{- define "candlewick.env" -}}
-- { name: HOST, value: 0.0.0.0 }
-- { name: LOG_LEVEL, value: {{ .root.Values.logLevel }} }
+{{- $ours := concat (list "INSTANCE_ID" "ADVERTISED_URL") (keys (default dict .more)) -}}
+{{- range without .uses "token" -}}
+{{- $ours = concat $ours (include (printf "candlewick.%s.data" .) $.root | fromYaml | keys) -}}
+{{- end -}}
+{{- range $name := keys .env -}}
+{{- $place := get (include "candlewick.settingsWithValue" $ | fromYaml) $name -}}
+{{- if or $place (has $name $ours) -}}
+{{- fail (printf "%s.env.%s: the chart sets %s itself; %s" $.of $name $name (empty $place | ternary "leave it out" (printf "set %s instead" $place))) -}}
+{{- end -}}
+{{- end -}}
 {{- if has "token" .uses }}
 - name: INTERNAL_TOKEN
   valueFrom: { secretKeyRef: { name: {{ include "candlewick.tokenSecret" .root }}, key: {{ .root.Values.internalToken.key }} } }
@@ -96,9 +108,47 @@ annotations:
 {{ . }}
 {{- end }}
 {{- end }}
-{{- range $name, $value := merge (dict) (default dict .more) .env }}
+{{- range $name, $value := merge (dict) .env (default dict .more) (dict "HOST" "0.0.0.0" "LOG_LEVEL" .root.Values.logLevel) }}
 - { name: {{ $name }}, value: {{ toString $value | quote }} }
 {{- end }}
+{{- end -}}
+
+{{/* Setting -> the value it has, also where it is not set at the moment. */}}
+{{- define "candlewick.settingsWithValue" -}}
+KAFKA_BROKERS: kafka.mode
+KAFKA_SSL: kafka.external.tls
+KAFKA_SSL_CA_FILE: kafka.external.tls
+KAFKA_SSL_CERT_FILE: kafka.external.tls
+KAFKA_SSL_KEY_FILE: kafka.external.tls
+KAFKA_SASL_MECHANISM: kafka.external.sasl
+KAFKA_SASL_USERNAME: kafka.external.sasl
+KAFKA_SASL_PASSWORD: kafka.external.sasl
+TOPIC_PREFIX: topicPrefix
+REPLICATION_FACTOR: kafka.topics.replicationFactor
+CASSANDRA_CONTACT_POINTS: cassandra.mode
+CASSANDRA_PORT: cassandra.external.port
+CASSANDRA_LOCAL_DATACENTER: cassandra.external.localDatacenter
+CASSANDRA_KEYSPACE: cassandra.keyspace
+CASSANDRA_CONSISTENCY: cassandra.consistency
+CASSANDRA_SSL: cassandra.external.tls
+CASSANDRA_SSL_CA_FILE: cassandra.external.tls
+CASSANDRA_SSL_CERT_FILE: cassandra.external.tls
+CASSANDRA_SSL_KEY_FILE: cassandra.external.tls
+CASSANDRA_USERNAME: cassandra.external.existingSecret
+CASSANDRA_PASSWORD: cassandra.external.existingSecret
+INTERNAL_TOKEN: internalToken.existingSecret
+APPLICATION_ID: applicationId
+DAY_TIME_ZONE: dayTimeZone
+COMMIT_INTERVAL_MS: processor.commitIntervalMs
+SESSION_TIMEOUT_MS: processor.sessionTimeoutMs
+SINK: processor.sink
+PRODUCER_BUFFER_MB: producer.bufferMb
+SYMBOLS: feed.symbols
+FINNHUB_URL: feed.finnhub.url
+FINNHUB_API_KEY: feed.finnhub.existingSecret
+HTTPS_PROXY: feed.finnhub.httpsProxy or feed.finnhub.proxySecret
+NO_PROXY: feed.finnhub.noProxy
+ALLOWED_ORIGINS: queryApi.allowedOrigins
 {{- end -}}
 
 {{/* Probes of a service of ours. A pod that restores or waits for Kafka is alive: only /readyz says that it is not ready. */}}
