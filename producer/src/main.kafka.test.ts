@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { ScriptedFeed } from './testing/scripted-feed.js'
@@ -10,12 +10,15 @@ const KEY = 'c0ffee-secret-key'
 
 let topics: TestTopics
 let feed: ScriptedFeed
+/** A test that fails leaves none of them behind. */
+const children: ChildProcess[] = []
 beforeEach(async () => {
   topics = new TestTopics(inject('kafkaBrokers'))
   feed = new ScriptedFeed()
   await topics.create(1)
 })
 afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
   await feed.close()
   await topics.close()
 })
@@ -28,6 +31,7 @@ async function run(env: Record<string, string> = {}) {
       ...env,
     },
   })
+  children.push(child)
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (bytes) => (output.stdout += String(bytes)))
   child.stderr.on('data', (bytes) => (output.stderr += String(bytes)))
