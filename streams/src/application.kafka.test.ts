@@ -205,10 +205,11 @@ describe('an application', () => {
     expect([...ends.values()].reduce((sum, end) => sum + end, 0)).toBeGreaterThan(0)
   })
 
-  it('stops at a record that user code refuses again and again, although other partitions go on committing', async () => {
+  /** Adds up numbers as createApp() does, but chokes on 666. */
+  function createPoisonable(deadLetterTopic?: string): KafkaStreams {
     const builder = new StreamsBuilder()
     builder
-      .stream(`${run}-in`, { key: utf8, value: number })
+      .stream(`${run}-in`, { key: utf8, value: number, ...(deadLetterTopic !== undefined && { deadLetterTopic }) })
       .groupByKey()
       .aggregate(
         sums,
@@ -225,6 +226,11 @@ describe('an application', () => {
       log,
     })
     started.push(app)
+    return app
+  }
+
+  it('stops at a record that user code refuses again and again, although other partitions go on committing', async () => {
+    const app = createPoisonable()
     const fatal = new Promise<Error>((resolve) => app.onFatal(resolve))
     let stopped = false
     void fatal.then(() => (stopped = true))
@@ -235,26 +241,7 @@ describe('an application', () => {
   })
 
   it('puts a record aside that user code refuses again and again, where there is a dead-letter topic, and goes on', async () => {
-    const builder = new StreamsBuilder()
-    builder
-      .stream(`${run}-in`, { key: utf8, value: number, deadLetterTopic: `${run}-in.dlq` })
-      .groupByKey()
-      .aggregate(
-        sums,
-        () => 0,
-        (sum, value) => {
-          if (value === 666) throw new Error('poison')
-          return sum + value
-        },
-      )
-    const app = new KafkaStreams(builder.build(), {
-      applicationId: run,
-      kafka: { brokers: [brokers], clientId: 'poisoned' },
-      stateDir: join(directory, 'poisoned'),
-      log,
-    })
-    started.push(app)
-    await app.start()
+    await createPoisonable(`${run}-in.dlq`).start()
     const letter = Buffer.alloc(1_000_000, '0') // as long as the topic takes; not a number
     await producer.send({
       topic: `${run}-in`,

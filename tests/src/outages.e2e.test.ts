@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Pipeline } from './pipeline.js'
 
-const TRADES = 15_000
+const TRADES = 16_000
 
 let pipeline: Pipeline
 
 beforeAll(async () => {
-  const exchange = { seed: '11', tradesPerSecond: 500, symbols: 200, total: TRADES }
+  const exchange = { seed: '11', tradesPerSecond: 1_000, symbols: 200, total: TRADES }
   pipeline = await Pipeline.start(exchange, { restartAfterMs: null })
 }, 180_000)
 
@@ -22,7 +22,7 @@ it('Cassandra and Kafka may be killed under load: what is up goes on, and in the
 
   stack.child('kafka').kill('SIGKILL')
   // Without Kafka the feed is read on, into the producer's buffer.
-  await pipeline.untilSent((await pipeline.sent()).sent + 3_000)
+  await pipeline.untilSent((await pipeline.sent()).sent + 4_000)
   await Promise.all([stack.child('kafka').restart(), stack.child('cassandra').restart()])
   await pipeline.untilAllIsSent()
 
