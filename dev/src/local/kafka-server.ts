@@ -107,7 +107,15 @@ async function format(
     name: 'kafka format',
     command: java.command,
     env: java.env,
-    args: [...tool, '-t', await keptClusterId(dir), '-c', config, '--ignore-formatted', ...scramArguments(users)],
+    // In one argument: an id may begin with "-".
+    args: [
+      ...tool,
+      `--cluster-id=${await keptClusterId(dir)}`,
+      '-c',
+      config,
+      '--ignore-formatted',
+      ...scramArguments(users),
+    ],
     logFile: join(dir, 'format.log'),
   })
   try {
