@@ -149,7 +149,12 @@ export class KafkaStreams {
       applicationId,
       client: this.#client,
       log,
-      metrics: createMetrics(metrics, { inputLag: () => this.#inputLag() }),
+      metrics: createMetrics(metrics, {
+        inputLag: () => this.#inputLag(),
+        cache: () => this.#instance?.cache,
+        restoring: () => this.#instance?.restores.list() ?? [],
+        standbys: () => this.#standbys(),
+      }),
       directory: this.#directory,
       makeEngine: this.#options.makeEngine ?? ((directory) => new LevelDbEngine(directory)),
       endpoint: this.#options.endpoint ?? null,
@@ -191,6 +196,12 @@ export class KafkaStreams {
   *#inputLag() {
     for (const { partition, inputs } of this.tasks()) {
       for (const { topic, lag } of inputs) if (lag !== null) yield { topic, partition, records: lag }
+    }
+  }
+
+  *#standbys() {
+    for (const { role, view, staleMs } of this.served()) {
+      if (role === 'standby') yield { task: view.taskId, staleSeconds: staleMs / 1000 }
     }
   }
 

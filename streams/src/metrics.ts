@@ -1,28 +1,45 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { TaskRestore } from './changelog/restore-progress.js'
 
 /** What is asked when the metrics are read. */
 export interface MetricsSource {
   /** Records of each input partition that are ours to process and are not processed. */
   inputLag(): Iterable<{ topic: string; partition: number; records: number }>
+  /** The cache of all stores. Its counters grow with every record, so they are plain numbers until they are asked for. */
+  cache(): { hits: number; misses: number; evictions: number; usedBytes: number; limitBytes: number } | undefined
+  /** Restores that are under way. */
+  restoring(): Iterable<TaskRestore>
+  /** Tasks whose state answers queries here without being surely ours and current. */
+  standbys(): Iterable<{ task: string; staleSeconds: number }>
 }
 
+/** Why an interval was dropped and is processed again. */
+export const ROLLBACK_CAUSES = [
+  'processing', // user code threw
+  'kafka', // away, or too slow
+  'fenced', // somebody else took over
+  'expelled', // the group went on without us
+  'other',
+] as const
+export type RollbackCause = (typeof ROLLBACK_CAUSES)[number]
+
 /** What the runtime tells of itself; nothing is labelled by key, so the number of series is bounded. */
-export function createMetrics(registry: Registry = new Registry(), source?: MetricsSource) {
+export function createMetrics(registry: Registry = new Registry(), source: Partial<MetricsSource> = {}) {
   const registers = [registry]
   const name = (suffix: string) => `candlewick_streams_${suffix}`
-  new Gauge({
-    name: name('input_lag_records'),
-    help: 'Records of an input partition that are not processed yet, as of its last fetch.',
-    labelNames: ['topic', 'partition'],
+  addAsked(registers, name, source)
+  const rollbacks = new Counter<'cause'>({
+    name: name('rollbacks_total'),
+    help: 'Intervals dropped and processed again, by cause.',
+    labelNames: ['cause'],
     registers,
-    collect() {
-      this.reset()
-      for (const { topic, partition, records } of source?.inputLag() ?? []) this.set({ topic, partition }, records)
-    },
   })
+  // A series that appears with its first event hides that one from increase().
+  for (const cause of ROLLBACK_CAUSES) rollbacks.inc({ cause }, 0)
   return {
+    rollbacks,
     records: new Counter({ name: name('records_total'), help: 'Input records processed.', registers }),
-    commits: new Counter({ name: name('commits_total'), help: 'Transactions committed.', registers }),
+    commits: new Counter({ name: name('commits_total'), help: 'Intervals committed.', registers }),
     commitSeconds: new Histogram({
       name: name('commit_seconds'),
       help: 'Time from freezing an interval to its state being in the engines.',
@@ -40,20 +57,10 @@ export function createMetrics(registry: Registry = new Registry(), source?: Metr
       buckets: [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60, 300],
       registers,
     }),
-    rollbacks: new Counter({
-      name: name('rollbacks_total'),
-      help: 'Intervals dropped and processed again.',
-      registers,
-    }),
     rebalances: new Counter({ name: name('rebalances_total'), help: 'Assignments received.', registers }),
     restored: new Counter({
       name: name('restored_records_total'),
       help: 'Changelog records replayed into engines.',
-      registers,
-    }),
-    restoreRemaining: new Gauge({
-      name: name('restore_remaining_records'),
-      help: 'The most changelog records that are still to be replayed.',
       registers,
     }),
     tasks: new Gauge({
@@ -74,19 +81,94 @@ export function createMetrics(registry: Registry = new Registry(), source?: Metr
       labelNames: ['topic'],
       registers,
     }),
-    cacheBytes: new Gauge({ name: name('cache_bytes'), help: 'Estimated size of the live objects.', registers }),
-    cacheMisses: new Counter({
-      name: name('cache_misses_total'),
-      help: 'Objects that were read from the engine because the cache did not have them.',
-      registers,
-    }),
-    cacheEvictions: new Counter({
-      name: name('cache_evictions_total'),
-      help: 'Objects that were let go because the cache is full.',
-      registers,
-    }),
     expired: new Counter({ name: name('expired_windows_total'), help: 'Windows let go by retention.', registers }),
   }
 }
 
 export type StreamsMetrics = ReturnType<typeof createMetrics>
+
+/** Metrics whose values are asked for when they are read. */
+function addAsked(registers: Registry[], name: (suffix: string) => string, source: Partial<MetricsSource>): void {
+  new Gauge({
+    name: name('input_lag_records'),
+    help: 'Records of an input partition that are not processed yet, as of its last fetch.',
+    labelNames: ['topic', 'partition'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { topic, partition, records } of source.inputLag?.() ?? []) this.set({ topic, partition }, records)
+    },
+  })
+  const restoring = (suffix: string, help: string, valueOf: (restore: TaskRestore) => number) =>
+    new Gauge({
+      name: name(suffix),
+      help,
+      labelNames: ['task'],
+      registers,
+      collect() {
+        this.reset()
+        for (const restore of source.restoring?.() ?? []) this.set({ task: restore.task }, valueOf(restore))
+      },
+    })
+  restoring(
+    'restore_remaining_records',
+    'The most changelog records that are still to be replayed, of each task that is being restored.',
+    ({ remaining }) => remaining,
+  )
+  restoring(
+    'restore_records_per_second',
+    'Changelog records replayed per second, of each task that is being restored.',
+    ({ recordsPerSecond }) => recordsPerSecond,
+  )
+  restoring(
+    'restore_eta_seconds',
+    'Time until a task is restored, at the pace since its restore began.',
+    ({ etaSeconds }) => etaSeconds,
+  )
+  new Gauge({
+    name: name('standby_staleness_seconds'),
+    help: 'How old the state may be of each task that answers queries as a standby.',
+    labelNames: ['task'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { task, staleSeconds } of source.standbys?.() ?? []) this.set({ task }, staleSeconds)
+    },
+  })
+  type Cache = NonNullable<ReturnType<MetricsSource['cache']>>
+  const cacheGauge = (suffix: string, help: string, valueOf: (cache: Cache) => number) =>
+    new Gauge({
+      name: name(suffix),
+      help,
+      registers,
+      collect() {
+        const cache = source.cache?.()
+        if (cache !== undefined) this.set(valueOf(cache))
+      },
+    })
+  const cacheCounter = (suffix: string, help: string, valueOf: (cache: Cache) => number) =>
+    new Counter({
+      name: name(suffix),
+      help,
+      registers,
+      collect() {
+        const cache = source.cache?.()
+        if (cache === undefined) return
+        this.reset()
+        this.inc(valueOf(cache))
+      },
+    })
+  cacheGauge('cache_bytes', 'Estimated size of the live objects.', ({ usedBytes }) => usedBytes)
+  cacheGauge('cache_limit_bytes', 'What the live objects of all stores may take.', ({ limitBytes }) => limitBytes)
+  cacheCounter('cache_hits_total', 'Uses of an object that was in the cache.', ({ hits }) => hits)
+  cacheCounter(
+    'cache_misses_total',
+    'Objects that were read from the engine because the cache did not have them.',
+    ({ misses }) => misses,
+  )
+  cacheCounter(
+    'cache_evictions_total',
+    'Objects that were let go because the cache is full.',
+    ({ evictions }) => evictions,
+  )
+}

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { RestoreProgress } from './changelog/restore-progress.js'
 import { validateTasks, type ValidatedTask } from './changelog/validate.js'
 import { CommitPipeline } from './commit/commit-pipeline.js'
 import { messageOf, StreamsError } from './errors.js'
@@ -12,7 +13,7 @@ import { GroupMember, type GroupGeneration } from './kafka/group-member.js'
 import { TransactionalProducer } from './kafka/transactional-producer.js'
 import { decodeAssignmentMap, type AssignmentMap } from './membership/group-metadata.js'
 import { createAssignor } from './membership/leader.js'
-import type { StreamsMetrics } from './metrics.js'
+import type { RollbackCause, StreamsMetrics } from './metrics.js'
 import { PoisonRecords } from './processing/poison-records.js'
 import { StreamTask } from './processing/stream-task.js'
 import { QuietPartitions } from './processing/quiet-partitions.js'
@@ -58,12 +59,13 @@ const MAX_SAME_FAILURES = 3
  * `run()` is the one place where things happen one after the other; commits and restores run beside it and report back.
  */
 export class StreamInstance {
+  readonly cache: CacheBudget
+  readonly restores = new RestoreProgress()
   readonly #options: InstanceOptions
   readonly #admin: KafkaAdmin
   readonly #producer: TransactionalProducer
   readonly #member: GroupMember
   readonly #fetcher: Fetcher
-  readonly #budget: CacheBudget
   readonly #commits: CommitPipeline
   readonly #tasks = new Map<string, StreamTask>()
   readonly #quiet: QuietPartitions
@@ -88,10 +90,7 @@ export class StreamInstance {
     const { client, applicationId, directory, log, metrics } = options
     this.#admin = new KafkaAdmin(client)
     this.#poison = new PoisonRecords((topic) => options.topology.deadLetterTopicOf(topic) !== undefined)
-    this.#budget = new CacheBudget(options.cacheBytes, {
-      onMiss: () => metrics.cacheMisses.inc(),
-      onEviction: () => metrics.cacheEvictions.inc(),
-    })
+    this.cache = new CacheBudget(options.cacheBytes)
     this.#producer = new TransactionalProducer(client, {
       transactionalId: this.#transactionalId,
       transactionTimeoutMs: options.transactionTimeoutMs,
@@ -107,7 +106,7 @@ export class StreamInstance {
       client,
       producer: this.#producer,
       metrics,
-      budget: this.#budget,
+      budget: this.cache,
       commitIntervalMs: options.commitIntervalMs,
       maxRecords: options.maxIntervalRecords,
       maxBytes: MAX_INTERVAL_BYTES,
@@ -239,7 +238,8 @@ export class StreamInstance {
     if (!this.#prepared) await this.#prepare()
     if (this.#member.state === 'rebalance-needed') await this.#drain()
     // Expelled, or no time left, with work under way: none of it may be committed any more.
-    if (this.#member.state !== 'stable' && (this.#commits.busy || this.#commits.hasWork)) await this.#discard()
+    if (this.#member.state !== 'stable' && (this.#commits.busy || this.#commits.hasWork))
+      await this.#discard('expelled')
     if (!this.#producerReady) {
       await this.#producer.init({ signal: this.#stopping.signal })
       this.#producerReady = true
@@ -339,7 +339,7 @@ export class StreamInstance {
       directory: directory.taskDirectory(id),
       bootId: directory.bootId,
       makeEngine,
-      budget: this.#budget,
+      budget: this.cache,
       output: this.#commits.output,
     })
     try {
@@ -395,11 +395,12 @@ export class StreamInstance {
         groupId: applicationId,
         log,
         signal,
-        onProgress: ({ remaining }) => metrics.restoreRemaining.set(remaining),
+        onProgress: ({ task, ...progress }) => this.restores.report(task, progress),
       },
       tasks,
-    )
-    metrics.restoreRemaining.set(0)
+    ).finally(() => {
+      for (const { id } of tasks) this.restores.done(id)
+    })
     if (validated === undefined || signal.aborted) return
     for (const one of validated) if (!signal.aborted) await this.#startTask(one)
     const records = validated.reduce((sum, { applied }) => sum + applied, 0)
@@ -511,7 +512,7 @@ export class StreamInstance {
 
   /** Goes back to the last commit, and stops for what that does not mend. */
   async #rollBack(error: unknown): Promise<void> {
-    await this.#discard()
+    await this.#discard(causeOf(error))
     this.#judge(error)
     const backoffMs = Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(this.#failures, 6))
     await delay(backoffMs * (0.5 + Math.random() / 2))
@@ -522,7 +523,7 @@ export class StreamInstance {
    * numbers. Whatever happened to the open transaction, the next InitProducerId waits for it or ends it; then every task
    * is validated again.
    */
-  async #discard(): Promise<void> {
+  async #discard(cause: RollbackCause): Promise<void> {
     await this.#stopValidating()
     await this.#commits.settled()
     this.#failure = undefined
@@ -530,7 +531,7 @@ export class StreamInstance {
     this.#fetcher.unassignAll()
     for (const task of this.#tasks.values()) task.rollBack(this.#member.lastHeartbeatAtMs)
     this.#producerReady = false
-    this.#options.metrics.rollbacks.inc()
+    this.#options.metrics.rollbacks.inc({ cause })
     this.#countTasks()
   }
 
@@ -554,4 +555,11 @@ export class StreamInstance {
     tasks.reset()
     for (const { status } of this.#tasks.values()) tasks.inc({ state: status })
   }
+}
+
+/** What made an interval worthless, for a label. */
+function causeOf(error: unknown): RollbackCause {
+  if (error instanceof StreamsError) return error.code === 'PROCESSING' ? 'processing' : 'other'
+  if (!(error instanceof KafkaError)) return 'other'
+  return error.kind === 'fenced' ? 'fenced' : 'kafka'
 }

@@ -46,9 +46,9 @@ describe.each(Object.entries(REGISTRIES))('%s', (process, registry) => {
   })
 })
 
-/** What a label may be: as many values as there are topics, partitions, tables, routes, kinds of errors. */
+/** What a label may be: as many values as there are topics, partitions, tasks, tables, routes, kinds of errors. */
 const BOUNDED = new Set([
-  ...['topic', 'partition', 'table', 'store', 'state', 'route', 'method', 'status'],
+  ...['topic', 'partition', 'task', 'table', 'store', 'state', 'route', 'method', 'status'],
   ...['source', 'reason', 'type', 'kind', 'cause'],
 ])
 /** Gauges that count things at hand, or say yes or no. */
@@ -63,7 +63,8 @@ describe.each(ours)('$name', ({ name, type, labels, help }) => {
     expect(name.endsWith('_total'), 'counters and only they end in _total').toBe(type === 'counter')
     expect(name).not.toMatch(/_(ms|millis|milliseconds|minutes|hours|kb|mb|mib|percent)(_|$)/)
     const plain = name.replace(/^candlewick_[a-z]+_/, '')
-    if (type !== 'counter' && !WITHOUT_UNIT.has(plain)) expect(plain).toMatch(/_(seconds|bytes|records|ratio)$/)
+    if (type !== 'counter' && !WITHOUT_UNIT.has(plain))
+      expect(plain).toMatch(/_(seconds|bytes|records|ratio|records_per_second)$/)
   })
 
   it('has labels of few values, and a help text', () => {

@@ -16,9 +16,12 @@ export interface ReplayTarget {
   readonly endOffset: number
 }
 
+/** How far one task is, told after each chunk. */
 export interface ReplayProgress {
-  /** Records applied so far, and the most that can still come. */
+  task: string
+  /** Records applied by this chunk. */
   applied: number
+  /** The most that can still come. */
   remaining: number
 }
 
@@ -41,6 +44,9 @@ export async function replay(
   }
   if (open.size === 0) return applied
 
+  for (const task of new Set([...open.values()].map(({ state }) => state.taskId))) {
+    options.onProgress?.({ task, applied: 0, remaining: remainingOf(task, open) })
+  }
   const fetcher = new Fetcher(client, { isolation: 'read_committed', maxWaitMs: 100, log: options.log })
   const onAbort = () => fetcher.wake()
   options.signal.addEventListener('abort', onAbort)
@@ -58,8 +64,11 @@ export async function replay(
         open.delete(nameOf(target))
         fetcher.unassign([target])
       }
-      const remaining = [...open.values()].reduce((sum, one) => sum + one.endOffset - positionOf(one), 0)
-      options.onProgress?.({ applied: [...applied.values()].reduce((sum, one) => sum + one, 0), remaining })
+      options.onProgress?.({
+        task: target.state.taskId,
+        applied: count,
+        remaining: remainingOf(target.state.taskId, open),
+      })
     }
   } finally {
     options.signal.removeEventListener('abort', onAbort)
@@ -92,6 +101,11 @@ async function apply({ state, store }: ReplayTarget, chunk: FetchedChunk): Promi
     clock: count > 0 ? '{}' : state.meta.clock,
   })
   return count
+}
+
+function remainingOf(task: string, open: ReadonlyMap<string, ReplayTarget>): number {
+  const theirs = [...open.values()].filter(({ state }) => state.taskId === task)
+  return theirs.reduce((sum, one) => sum + one.endOffset - positionOf(one), 0)
 }
 
 function positionOf({ state, store }: ReplayTarget): number {

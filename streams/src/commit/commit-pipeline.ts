@@ -98,7 +98,7 @@ export class CommitPipeline {
    */
   start(tasks: readonly StreamTask[], stamp: Stamp, onFailure: (error: unknown) => void): void {
     if (this.#inFlight !== undefined) throw new Error('a commit is under way already')
-    const { applicationId, producer, metrics, budget } = this.#options
+    const { applicationId, producer, metrics } = this.#options
     const startedAtMs = performance.now()
     const frozen = freeze(this.#interval, tasks, this.#interval.stamp ?? stamp, applicationId, startedAtMs)
     this.#interval = new Interval(startedAtMs)
@@ -107,7 +107,6 @@ export class CommitPipeline {
       .then(async (visibleAtMs) => {
         metrics.commits.inc()
         metrics.commitSeconds.observe((performance.now() - startedAtMs) / 1000)
-        metrics.cacheBytes.set(budget.usedBytes)
         for (const { createdAtMs } of frozen.tasks.map((task) => task.frozen)) {
           for (const atMs of createdAtMs) metrics.endToEndSeconds.observe(Math.max(0, visibleAtMs - atMs) / 1000)
         }

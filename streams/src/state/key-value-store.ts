@@ -17,7 +17,7 @@ export class KeyValueStore<K, S> {
   constructor(
     readonly spec: KeyValueStoreSpec<K, S>,
     private readonly engine: Engine,
-    budget: CacheBudget,
+    private readonly budget: CacheBudget,
   ) {
     this.#prefix = storePrefix(spec.name)
     this.#cache = new ObjectCache({
@@ -33,6 +33,7 @@ export class KeyValueStore<K, S> {
     const known = this.#entries.get(identity)
     if (known !== undefined) {
       known.used = true
+      this.budget.hits++
       return known
     }
     const storeKey = this.spec.key.encode(key)

@@ -19,22 +19,18 @@ export interface CacheEntry<S> {
 /** What an entry costs besides its encoded value: the object, its fields and its place in the maps. */
 const ENTRY_OVERHEAD_BYTES = 400
 
-export interface CacheObserver {
-  /** An object had to be read from its engine. */
-  onMiss(): void
-  /** An object was let go because the cache is full. */
-  onEviction(): void
-}
-
 /** One bound for all stores of a process. When it is full, entries not used lately are let go at the next commit. */
 export class CacheBudget {
   #usedBytes = 0
   #pinnedBytes = 0
+  /** Uses of an object that was there. Counted per record, so plain fields, read when metrics are asked for. */
+  hits = 0
+  /** Objects that had to be read from their engine. */
+  misses = 0
+  /** Objects that were let go because the cache is full. */
+  evictions = 0
 
-  constructor(
-    readonly limitBytes: number,
-    readonly observer: CacheObserver = { onMiss: () => undefined, onEviction: () => undefined },
-  ) {}
+  constructor(readonly limitBytes: number) {}
 
   get usedBytes(): number {
     return this.#usedBytes
@@ -86,7 +82,7 @@ export class ObjectCache<S> {
   add<Entry extends CacheEntry<S>>(entry: Entry, encodedBytes: number): Entry {
     entry.sizeBytes = sizeOf(entry, encodedBytes)
     this.#options.budget.used(entry.sizeBytes)
-    this.#options.budget.observer.onMiss()
+    this.#options.budget.misses++
     this.#entries.push(entry)
     return entry
   }
@@ -162,7 +158,7 @@ export class ObjectCache<S> {
       entries[this.#hand] = entries.at(-1)!
       entries.pop()
       budget.used(-entry.sizeBytes)
-      budget.observer.onEviction()
+      budget.evictions++
       forget(entry)
     }
   }

@@ -60,7 +60,7 @@ export class WindowStore<K, S> {
   constructor(
     readonly spec: WindowStoreSpec<K, S>,
     private readonly engine: Engine,
-    budget: CacheBudget,
+    private readonly budget: CacheBudget,
   ) {
     this.#prefix = storePrefix(spec.name)
     this.#codec = storedWindowCodec(spec.value)
@@ -77,12 +77,18 @@ export class WindowStore<K, S> {
     const last = windows.last
     if (last?.startMs === startMs) {
       last.used = true
+      this.budget.hits++
       return last
     }
-    const known = windows.entries.get(startMs) ?? this.#read(key, windows, startMs)
-    known.used = true
-    windows.last = known
-    return known
+    let entry = windows.entries.get(startMs)
+    if (entry === undefined) {
+      entry = this.#read(key, windows, startMs)
+    } else {
+      entry.used = true
+      this.budget.hits++
+    }
+    windows.last = entry
+    return entry
   }
 
   /** To be called after each change of an entry. */
