@@ -20,7 +20,9 @@ async function appOf(state: KafkaStreamsState, token = '') {
     assignment: undefined,
     partitionCount: () => 1,
     tasks: () => [],
-    served: () => [{ view: driver.view(), instance: 'a', role: 'active', staleMs: 0, generation: 3 }],
+    served: () => [
+      { view: driver.view(), source: () => ({ instance: 'a', role: 'active', staleMs: 0, generation: 3 }) },
+    ],
   }
   return buildApp({
     streams,

@@ -101,8 +101,8 @@ async function send(keys: number, each: number): Promise<void> {
 async function committed(): Promise<Map<string, number>> {
   const found = new Map<string, number>()
   for (const app of started) {
-    for (const { view, role } of app.served()) {
-      if (role !== 'active') continue
+    for (const { view, source } of app.served()) {
+      if (source().role !== 'active') continue
       for (const [key, sum] of await view.keyValue(sums).all()) {
         if (found.has(key)) throw new Error(`${key} is active twice`)
         found.set(key, sum)

@@ -6,6 +6,8 @@ import type { KafkaConfig, KafkaLog } from './kafka/config.js'
 import type { AssignmentMap } from './membership/group-metadata.js'
 import { createMetrics } from './metrics.js'
 import type { StreamTask, TaskStatusName } from './processing/stream-task.js'
+import type { QuerySource } from './queries/protocol.js'
+import { standingOf } from './queries/role.js'
 import type { TaskView } from './queries/task-view.js'
 import type { EngineFactory } from './state/engine.js'
 import { LevelDbEngine } from './state/leveldb-engine.js'
@@ -69,15 +71,14 @@ export interface TaskStatus {
   closingClockMs: number
 }
 
-/** Who answers about a task, and how surely. */
+/** A task that can be asked about: the state of one moment, and who speaks for it. */
 export interface ServedTask {
-  view: TaskView
-  instance: string
-  /** `active` only while the group surely counts on this instance. */
-  role: 'active' | 'standby'
-  /** 0 for an active; else how old the state may be. */
-  staleMs: number
-  generation: number
+  readonly view: TaskView
+  /**
+   * Who answers, and how surely. To be called when the answer is made, after the view was read: a process may be frozen
+   * or lose its task in between.
+   */
+  source(): QuerySource
 }
 
 /** How long a clean close may take before it is given up. */
@@ -200,7 +201,8 @@ export class KafkaStreams {
   }
 
   *#standbys() {
-    for (const { role, view, staleMs } of this.served()) {
+    for (const { view, source } of this.served()) {
+      const { role, staleMs } = source()
       if (role === 'standby') yield { task: view.taskId, staleSeconds: staleMs / 1000 }
     }
   }
@@ -215,29 +217,25 @@ export class KafkaStreams {
     return this.#instance?.assignment
   }
 
-  /** The tasks of this instance whose state is complete, for queries. */
+  /** The tasks of this instance whose state is complete, for queries; each view is of this moment. */
   served(): ServedTask[] {
     const instance = this.#instance
     if (instance === undefined || this.#state === 'ERROR') return []
-    const sinceHeartbeatMs = performance.now() - instance.lastHeartbeatAtMs
-    const sure = !instance.isExpelled && sinceHeartbeatMs < (this.#options.sessionTimeoutMs ?? 10_000)
     return [...instance.tasks.values()]
-      .filter(({ complete }) => complete)
-      .map((task) => {
-        const active = sure && task.status === 'RUNNING'
-        return {
-          view: task.view(),
-          instance: this.#directory.instanceId,
-          role: active ? 'active' : 'standby',
-          staleMs: active ? 0 : Math.round(this.#staleMs(task, instance)),
-          generation: instance.generationId,
-        }
-      })
+      .filter(({ complete, status }) => complete && status !== 'CLOSED')
+      .map((task) => ({ view: task.view(), source: this.#sourceOf(task, instance) }))
   }
 
-  /** How old the state of a task may be that is not surely ours and running. */
-  #staleMs({ status, currentUntilMs }: StreamTask, { lastHeartbeatAtMs }: StreamInstance): number {
-    return performance.now() - (status === 'RUNNING' ? lastHeartbeatAtMs : currentUntilMs)
+  /** An answer speaks for the generation in which its view was taken: by the next one others may have had the task. */
+  #sourceOf(task: StreamTask, instance: StreamInstance): () => QuerySource {
+    const generation = instance.generationId
+    const viewedAtMs = performance.now()
+    const seenUntilMs = viewedAtMs - standingOf(task, instance.membership, viewedAtMs).staleMs
+    return () => {
+      const known = generation === instance.generationId ? task : { status: 'RESTORING', currentUntilMs: seenUntilMs }
+      const standing = standingOf(known, instance.membership, performance.now())
+      return { instance: this.#directory.instanceId, ...standing, generation }
+    }
   }
 
   async #close(): Promise<void> {

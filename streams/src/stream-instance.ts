@@ -17,6 +17,7 @@ import type { RollbackCause, StreamsMetrics } from './metrics.js'
 import { PoisonRecords } from './processing/poison-records.js'
 import { StreamTask } from './processing/stream-task.js'
 import { QuietPartitions } from './processing/quiet-partitions.js'
+import { leaseOf, ownedUntilMs, type Membership } from './queries/role.js'
 import { expireWindows } from './state/expiry.js'
 import type { EngineFactory } from './state/engine.js'
 import { CacheBudget } from './state/object-cache.js'
@@ -156,14 +157,10 @@ export class StreamInstance {
     return this.#generationId
   }
 
-  /** Whether the group is known to have gone on without us. */
-  get isExpelled(): boolean {
-    return this.#member.state === 'lost'
-  }
-
-  /** performance.now() of the last proof that the group still counts on us. */
-  get lastHeartbeatAtMs(): number {
-    return this.#member.lastHeartbeatAtMs
+  /** What decides as what queries are answered. */
+  get membership(): Membership {
+    const { state, lastHeartbeatAtMs } = this.#member
+    return { state, lastHeartbeatAtMs, leaseMs: leaseOf(this.#options) }
   }
 
   partitionsOf(topic: string): number {
@@ -289,9 +286,10 @@ export class StreamInstance {
     this.#options.onPhase('REBALANCING')
     await this.#stopValidating()
     this.#fetcher.unassignAll()
-    const knownUntilMs = this.#member.lastHeartbeatAtMs
-    this.#adopt(await this.#member.join())
+    // Before the group is asked: from then on others may be given what is ours.
+    const knownUntilMs = ownedUntilMs(this.membership, performance.now())
     for (const task of this.#tasks.values()) task.suspend(knownUntilMs)
+    this.#adopt(await this.#member.join())
     this.#options.metrics.rebalances.inc()
   }
 
@@ -529,7 +527,8 @@ export class StreamInstance {
     this.#failure = undefined
     this.#commits.drop()
     this.#fetcher.unassignAll()
-    for (const task of this.#tasks.values()) task.rollBack(this.#member.lastHeartbeatAtMs)
+    const knownUntilMs = ownedUntilMs(this.membership, performance.now())
+    for (const task of this.#tasks.values()) task.rollBack(knownUntilMs)
     this.#producerReady = false
     this.#options.metrics.rollbacks.inc({ cause })
     this.#countTasks()

@@ -1,8 +1,8 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { KafkaStreams, ServedTask } from '../application.js'
+import type { KafkaStreams } from '../application.js'
 import { partitionFor } from '../kafka/partitioner.js'
-import type { QueryAllAnswer, QueryAnswer, QueryFailure, QuerySource } from './protocol.js'
+import type { QueryAllAnswer, QueryAnswer, QueryFailure } from './protocol.js'
 import { QueryError, type TaskView } from './task-view.js'
 
 export interface QueryRequest {
@@ -55,11 +55,11 @@ export function queryRoutes({ streams, queries, partitions, token }: QueryServer
     const served = streams.served()
     const task = served.find(({ view }) => view.partition === partition)
     if (task === undefined) {
-      const generation = served[0]?.generation ?? -1
+      const generation = served[0]?.source().generation ?? -1
       return fail(reply, 421, { code: 'NOT_MINE', message: `partition ${partition} is not here`, generation })
     }
     const result = await ask(query, task.view, { key, params })
-    const source = sourceOf(task)
+    const source = task.source()
     if (result === undefined) return fail(reply, 404, { code: 'NOT_FOUND', message: 'no such key', source })
     return { result, source } satisfies QueryAnswer<unknown>
   }
@@ -68,7 +68,7 @@ export function queryRoutes({ streams, queries, partitions, token }: QueryServer
     const results = await Promise.all(
       streams.served().map(async (task) => {
         const result = await ask(query, task.view, { params })
-        return { result, partition: task.view.partition, source: sourceOf(task) }
+        return { result, partition: task.view.partition, source: task.source() }
       }),
     )
     return { results }
@@ -81,10 +81,6 @@ async function ask(query: Query, view: TaskView, request: QueryRequest): Promise
   } finally {
     await view.close()
   }
-}
-
-function sourceOf({ instance, role, staleMs, generation }: ServedTask): QuerySource {
-  return { instance, role, staleMs, generation }
 }
 
 function fail(reply: FastifyReply, status: number, failure: QueryFailure): FastifyReply {
