@@ -2,7 +2,15 @@
 export { KafkaStreams, type KafkaStreamsOptions, type KafkaStreamsState, type TaskStatus } from './application.js'
 export { StreamsError, type StreamsErrorCode } from './errors.js'
 export type { KafkaConfig, KafkaLog } from './kafka/config.js'
-export { QueryError, TaskView, type KeyValueView, type WindowView } from './queries/task-view.js'
+export type { Isolation } from './queries/task-reads.js'
+export {
+  QueryError,
+  TaskView,
+  type KeyRangeOptions,
+  type KeyValueView,
+  type ScanOptions,
+  type WindowView,
+} from './queries/task-view.js'
 export { utf8, type Serde } from './serde.js'
 export type { StoredWindow } from './state/window-store.js'
 export {

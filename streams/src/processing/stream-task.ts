@@ -1,7 +1,7 @@
-import type { EngineFactory, EngineWrite } from '../state/engine.js'
-import { storePrefix } from '../state/store-keys.js'
+import type { EngineFactory } from '../state/engine.js'
 import type { CacheBudget } from '../state/object-cache.js'
 import { TaskState } from '../state/task-state.js'
+import { CommittedReads, LatestReads, type Isolation } from '../queries/task-reads.js'
 import { TaskView } from '../queries/task-view.js'
 import type { SubTopology } from '../topology/topology.js'
 import { TaskClock } from './task-clock.js'
@@ -9,6 +9,8 @@ import { TaskProcessor, type FrozenTask, type TaskOutput } from './task.js'
 
 /** RESTORING until its state is complete, RUNNING while it processes, CLOSED for good. */
 export type TaskStatusName = 'CREATED' | 'RESTORING' | 'RUNNING' | 'CLOSED'
+
+const NO_CHANGES: FrozenTask['changes'] = new Map()
 
 export interface StreamTaskOptions {
   subTopology: SubTopology
@@ -29,7 +31,7 @@ export class StreamTask {
   readonly #options: StreamTaskOptions
   readonly #committedClock = new TaskClock()
   #processor: TaskProcessor
-  #unpersisted: readonly EngineWrite[] = []
+  #unpersisted: FrozenTask['changes'] = NO_CHANGES
   status: TaskStatusName = 'CREATED'
   /** performance.now() when the last record was processed, or when it began to run: what quiet time is counted from. */
   lastRecordAtMs = 0
@@ -81,7 +83,7 @@ export class StreamTask {
   async start(inputs: ReadonlyMap<string, number>, clock: string, nowMs: number): Promise<void> {
     await this.#processor.reset(inputs, clock)
     this.#committedClock.restore(clock)
-    this.#unpersisted = []
+    this.#unpersisted = NO_CHANGES
     this.lastRecordAtMs = nowMs
     this.stale = false
     this.complete = true
@@ -104,26 +106,27 @@ export class StreamTask {
   /** The transaction is committed: queries see it from now on, also before the engine has it. */
   committed({ changes, clock }: FrozenTask): void {
     this.#committedClock.restore(clock)
-    this.#unpersisted = [...changes].flatMap(([store, writes]) => {
-      const prefix = storePrefix(store)
-      return writes.map(({ key, value }) => ({ key: Buffer.concat([prefix, key]), value }))
-    })
+    this.#unpersisted = changes
   }
 
   async persist({ changes, inputs, clock }: FrozenTask, positions: ReadonlyMap<string, number>): Promise<void> {
     await this.state.persist({ changes, positions, inputs, clock })
-    this.#unpersisted = []
+    this.#unpersisted = NO_CHANGES
     this.#processor.persisted()
   }
 
-  view(): TaskView {
-    return new TaskView({
-      taskId: this.id,
-      partition: this.partition,
-      engine: this.state.engine,
-      committedClock: this.#committedClock,
-      unpersisted: this.#unpersisted,
-    })
+  /** What its stores hold, for one query: what is committed, or also what it has processed since. */
+  view(isolation: Isolation = 'committed'): TaskView {
+    const { engine } = this.state
+    const { clock, graph } = this.#processor
+    const reads =
+      isolation === 'latest' && this.status === 'RUNNING'
+        ? new LatestReads(engine, clock, graph.stores)
+        : new CommittedReads(engine, () => {
+            const { streamTimeMs, closingClockMs } = this.#committedClock
+            return { streamTimeMs, closingClockMs, unpersisted: this.#unpersisted }
+          })
+    return new TaskView({ taskId: this.id, partition: this.partition, reads })
   }
 
   async close(): Promise<void> {
@@ -134,7 +137,7 @@ export class StreamTask {
 
   #distrust(): void {
     this.#processor.clear()
-    this.#unpersisted = []
+    this.#unpersisted = NO_CHANGES
     this.complete = false
     this.stale = true
   }

@@ -1,7 +1,8 @@
 import type { KeyValueStoreSpec, WindowStoreSpec } from '../topology/stores.js'
-import type { Engine, EngineEntry, EngineSnapshot, EngineWrite, KeyRange } from '../state/engine.js'
-import { storePrefix, storeRange, windowKey, windowKeyAt, windowStartOf } from '../state/store-keys.js'
-import { storedWindowCodec, type StoredWindow } from '../state/window-store.js'
+import type { StoreRange } from '../state/overlay.js'
+import { keyBoundsOf, keyEnd, windowKey, windowKeyAt, windowStartOf } from '../state/store-keys.js'
+import { retainedFromMs, storedWindowCodec, type StoredWindow } from '../state/window-store.js'
+import type { Isolation, TaskReads } from './task-reads.js'
 
 /** A parameter of a query is wrong: answered with the status and the message. */
 export class QueryError extends Error {
@@ -15,115 +16,179 @@ export class QueryError extends Error {
   }
 }
 
-export interface TaskViewOptions {
-  taskId: string
-  partition: number
-  engine: Engine
-  committedClock: { readonly streamTimeMs: number; readonly closingClockMs: number }
-  /** What is committed but not in the engine yet, by engine key; empty most of the time. */
-  unpersisted?: readonly EngineWrite[]
+/** How a range is gone through. */
+export interface ScanOptions {
+  /** At most so many results. */
+  limit?: number
+  /** Descending instead of ascending; the bounds stay what they are. */
+  reverse?: boolean
+}
+
+/** Which keys: all that hold of what is given. Keys are ordered by their bytes, as their serde writes them. */
+export interface KeyRangeOptions<K> extends ScanOptions {
+  /** This key or one after it. */
+  from?: K
+  /** This key or one before it. */
+  to?: K
+  /** Keys whose bytes begin with these, or with those of this key. */
+  prefix?: K | Buffer
 }
 
 export interface KeyValueView<K, V> {
   get(key: K): V | undefined
-  /** Every key and value, ascending by the bytes of the key. */
-  all(): Promise<[K, V][]>
+  /** Keys and values, ascending by the bytes of the key; read as they are asked for, so stop when you have enough. */
+  range(options?: KeyRangeOptions<K>): AsyncIterable<[K, V]>
+  /** The same as an array: without `limit`, the whole range is held in memory. */
+  all(options?: KeyRangeOptions<K>): Promise<[K, V][]>
 }
 
 export interface WindowView<K, S> {
   get(key: K, startMs: number): StoredWindow<S> | undefined
-  /** The windows of a key that start from `fromMs` to `toMs`, both inclusive, ascending. */
-  fetch(key: K, fromMs: number, toMs: number): Promise<StoredWindow<S>[]>
+  /** The windows of a key that start from `fromMs` to `toMs`, both inclusive, ascending by start. */
+  fetch(key: K, fromMs: number, toMs: number, options?: ScanOptions): Promise<StoredWindow<S>[]>
+  /**
+   * The windows of all keys that start from `fromMs` to `toMs`, both inclusive: key after key (shorter keys first, then
+   * by bytes), each ascending by start. Read as they are asked for; costs one seek per key, whatever else the key has.
+   */
+  fetchAll(fromMs: number, toMs: number, options?: { limit?: number }): AsyncIterable<[K, StoredWindow<S>]>
 }
 
-/** Read-only, typed access to the committed state of one task at one moment. Every value is decoded afresh: it is yours. */
+export interface TaskViewOptions {
+  taskId: string
+  partition: number
+  reads: TaskReads
+}
+
+/**
+ * Read-only, typed access to the state of one task. Every value is decoded afresh: it is yours. With isolation
+ * `committed` all reads show one moment; with `latest` each read shows its own, and what may still be rolled back.
+ */
 export class TaskView {
   readonly taskId: string
   readonly partition: number
-  readonly #engine: Engine
-  readonly #unpersisted: readonly EngineWrite[]
-  /** Newest event time that is committed; -1 before the first record. */
-  readonly streamTimeMs: number
-  /** Windows that are due by this moment were announced closed; -1 before the first record. */
-  readonly closingClockMs: number
-  #moment: { snapshot: EngineSnapshot; overlay: ReadonlyMap<string, EngineWrite> } | undefined
+  readonly #reads: TaskReads
 
-  constructor({ taskId, partition, engine, committedClock, unpersisted = [] }: TaskViewOptions) {
+  constructor({ taskId, partition, reads }: TaskViewOptions) {
     this.taskId = taskId
     this.partition = partition
-    this.#engine = engine
-    this.streamTimeMs = committedClock.streamTimeMs
-    this.closingClockMs = committedClock.closingClockMs
-    this.#unpersisted = unpersisted
+    this.#reads = reads
+  }
+
+  get isolation(): Isolation {
+    return this.#reads.isolation
+  }
+
+  /** Newest event time that is shown; -1 before the first record. */
+  get streamTimeMs(): number {
+    return this.#reads.times.streamTimeMs
+  }
+
+  /** Windows that are due by this moment were announced closed; -1 before the first record. */
+  get closingClockMs(): number {
+    return this.#reads.times.closingClockMs
   }
 
   /** Lets go of the moment it shows; to be called when the query is answered. */
   async close(): Promise<void> {
-    await this.#moment?.snapshot.close()
-    this.#moment = undefined
+    await this.#reads.close()
   }
 
   keyValue<K, V>(spec: KeyValueStoreSpec<K, V>): KeyValueView<K, V> {
-    const prefix = storePrefix(spec.name)
+    const reads = this.#reads
+    async function* range(options: KeyRangeOptions<K> = {}): AsyncGenerator<[K, V]> {
+      const { limit, reverse = false } = options
+      const range = keyRange(spec, options)
+      for await (const [key, value] of reads.part(spec.name, range)({ ...range, reverse, ...limited(limit) })) {
+        yield [spec.key.decode(key, 0, key.length), spec.value.decode(value, 0, value.length)]
+      }
+    }
     return {
       get: (key) => {
-        const bytes = this.#get(Buffer.concat([prefix, spec.key.encode(key)]))
+        const bytes = reads.get(spec.name, spec.key.encode(key))
         return bytes === undefined ? undefined : spec.value.decode(bytes, 0, bytes.length)
       },
-      all: async () => {
-        const entries = await this.#entries(storeRange(spec.name))
-        return entries.map(([key, value]) => [
-          spec.key.decode(key, prefix.length, key.length),
-          spec.value.decode(value, 0, value.length),
-        ])
-      },
+      range,
+      all: (options) => collect(range(options)),
     }
   }
 
   window<K, S>(spec: WindowStoreSpec<K, S>): WindowView<K, S> {
-    const prefix = storePrefix(spec.name)
+    const reads = this.#reads
     const codec = storedWindowCodec(spec.value)
-    const keyAt = (key: K, startMs: number) => Buffer.concat([prefix, windowKey(spec.key.encode(key), startMs)])
+
+    async function* fetch(key: K, fromMs: number, toMs: number, { limit, reverse = false }: ScanOptions = {}) {
+      const starts = startsWithin(spec, reads, fromMs, toMs)
+      if (starts === undefined) return
+      const from = windowKey(spec.key.encode(key), starts.fromMs)
+      const range = { from, to: windowKeyAt(from, starts.endMs) }
+      for await (const [bytes, value] of reads.part(spec.name, range)({ ...range, reverse, ...limited(limit) })) {
+        yield codec.decode(value, windowStartOf(bytes))
+      }
+    }
+
+    async function* fetchAll(
+      fromMs: number,
+      toMs: number,
+      { limit = Number.POSITIVE_INFINITY }: { limit?: number } = {},
+    ): AsyncGenerator<[K, StoredWindow<S>]> {
+      const starts = startsWithin(spec, reads, fromMs, toMs)
+      if (starts === undefined || limit <= 0) return
+      const scan = reads.part(spec.name, { from: Buffer.alloc(0), to: undefined })
+      let left = limit
+      let after: Buffer = Buffer.alloc(0)
+      for (;;) {
+        const [first] = await collect(scan({ from: after, to: undefined, limit: 1 }))
+        if (first === undefined) return
+        const [anyOfKey] = first
+        const { keyStart, keyEnd } = keyBoundsOf(anyOfKey)
+        const range = { from: windowKeyAt(anyOfKey, starts.fromMs), to: windowKeyAt(anyOfKey, starts.endMs) }
+        for await (const [bytes, value] of scan({ ...range, ...limited(left) })) {
+          yield [spec.key.decode(bytes, keyStart, keyEnd), codec.decode(value, windowStartOf(bytes))]
+          if (--left === 0) return
+        }
+        after = windowKeyAt(anyOfKey, Number.MAX_SAFE_INTEGER)
+      }
+    }
+
     return {
       get: (key, startMs) => {
-        const bytes = this.#get(keyAt(key, startMs))
+        if (startMs < retainedFromMs(spec, reads.times)) return undefined
+        const bytes = reads.get(spec.name, windowKey(spec.key.encode(key), startMs))
         return bytes === undefined ? undefined : codec.decode(bytes, startMs)
       },
-      fetch: async (key, fromMs, toMs) => {
-        if (toMs < fromMs) return []
-        const from = keyAt(key, Math.max(0, fromMs))
-        const to = windowKeyAt(from, Math.min(toMs, Number.MAX_SAFE_INTEGER - 1) + 1)
-        const entries = await this.#entries({ from, to })
-        return entries.map(([bytes, value]) => codec.decode(value, windowStartOf(bytes)))
-      },
+      fetch: (...parameters) => collect(fetch(...parameters)),
+      fetchAll,
     }
   }
+}
 
-  /** One moment for all reads of a query: commits that come meanwhile are not seen. */
-  get #now() {
-    this.#moment ??= {
-      snapshot: this.#engine.snapshot(),
-      overlay: new Map(this.#unpersisted.map((write) => [write.key.toString('latin1'), write])),
-    }
-    return this.#moment
+/** The part of a store that the options name; its end is before its beginning where nothing can lie in it. */
+function keyRange<K>({ key }: { key: KeyValueStoreSpec<K, unknown>['key'] }, options: KeyRangeOptions<K>): StoreRange {
+  const { from, to, prefix } = options
+  let first: Buffer = from === undefined ? Buffer.alloc(0) : key.encode(from)
+  let end: Buffer | undefined = to === undefined ? undefined : Buffer.concat([key.encode(to), Buffer.from([0])])
+  if (prefix !== undefined) {
+    const bytes = Buffer.isBuffer(prefix) ? prefix : key.encode(prefix)
+    const afterAll = keyEnd(bytes)
+    if (bytes.compare(first) > 0) first = bytes
+    if (afterAll !== undefined && (end === undefined || afterAll.compare(end) < 0)) end = afterAll
   }
+  return { from: first, to: end }
+}
 
-  #get(engineKey: Buffer): Buffer | undefined {
-    const { snapshot, overlay } = this.#now
-    const written = overlay.size === 0 ? undefined : overlay.get(engineKey.toString('latin1'))
-    return written === undefined ? snapshot.get(engineKey) : written.value
-  }
+/** The first start and the one after the last, of windows that are kept; undefined where there can be none. */
+function startsWithin(spec: { retentionMs: number }, { times }: TaskReads, fromMs: number, toMs: number) {
+  const first = Math.max(0, fromMs, retainedFromMs(spec, times))
+  if (toMs < first) return undefined
+  return { fromMs: first, endMs: Math.min(toMs, Number.MAX_SAFE_INTEGER - 1) + 1 }
+}
 
-  async #entries(range: KeyRange): Promise<EngineEntry[]> {
-    const { snapshot, overlay } = this.#now
-    const entries: EngineEntry[] = []
-    for await (const entry of snapshot.entries(range)) {
-      if (!overlay.has(entry[0].toString('latin1'))) entries.push(entry)
-    }
-    const { from, to } = range
-    const overlaid = [...overlay.values()].flatMap(({ key, value }): EngineEntry[] =>
-      value === undefined || key.compare(from) < 0 || key.compare(to) >= 0 ? [] : [[key, value]],
-    )
-    return overlaid.length === 0 ? entries : [...entries, ...overlaid].sort(([a], [b]) => a.compare(b))
-  }
+function limited(limit: number | undefined): { limit?: number } {
+  return limit === undefined || limit === Number.POSITIVE_INFINITY ? {} : { limit }
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
 }

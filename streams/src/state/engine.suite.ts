@@ -53,6 +53,70 @@ export function engineSuite(name: string, options: { make: () => Engine; durable
       expect(await keysOf(engine.entries({ from: bytes('a'), to: bytes('c') }))).toEqual(['a', 'ab', 'b'])
     })
 
+    it('lists a range backwards, and no more of it than is asked for', async () => {
+      const engine = await filled()
+      const range = { from: bytes('a'), to: bytes('c') }
+      const snapshot = engine.snapshot()
+      for (const reads of [engine, snapshot]) {
+        expect(await keysOf(reads.entries({ ...range, reverse: true }))).toEqual(['b', 'ab', 'a'])
+        expect(await keysOf(reads.entries({ ...range, reverse: true, limit: 2 }))).toEqual(['b', 'ab'])
+        expect(await keysOf(reads.entries({ ...range, limit: 2 }))).toEqual(['a', 'ab'])
+        expect(await keysOf(reads.entries({ ...range, limit: 0 }))).toEqual([])
+        expect(await keysOf(reads.entries({ from: bytes('c'), to: bytes('a') }))).toEqual([])
+      }
+      await snapshot.close()
+    })
+
+    it('lists what was there when it was asked, whatever is written while the list is read', async () => {
+      const engine = await open()
+      const count = 3_000
+      const key = (n: number) => bytes(String(n).padStart(6, '0'))
+      const all = Array.from({ length: count }, (_, n) => ({ key: key(n), value: bytes('old') }))
+      await engine.write(all, { sync: false })
+      const seen: string[] = []
+      for await (const [, value] of engine.entries({ from: key(0), to: key(count) })) {
+        if (seen.push(value.toString()) !== 1) continue
+        await engine.write(
+          all.map(({ key }, n) => ({ key, value: n % 2 === 0 ? undefined : bytes('new') })),
+          { sync: false },
+        )
+      }
+      expect(seen).toHaveLength(count)
+      expect(new Set(seen)).toEqual(new Set(['old']))
+      expect(await keysOf(engine.entries({ from: key(0), to: key(count) }))).toHaveLength(count / 2)
+    })
+
+    it('lets go of a list that is not read to its end', async () => {
+      const engine = await filled()
+      for await (const [key] of engine.entries({ from: bytes('a'), to: bytes('z') })) {
+        expect(key.toString()).toBe('a')
+        break
+      }
+      await engine.close()
+    })
+
+    it('applies a batch of many keys whole, the last write of a key winning', async () => {
+      const engine = await open()
+      const value = Buffer.alloc(500, 'x')
+      const writes = Array.from({ length: 20_000 }, (_, n) => ({ key: bytes(`key ${n % 10_000}`), value }))
+      await engine.write([...writes, { key: bytes('key 7'), value: undefined }], { sync: true })
+      expect(await keysOf(engine.entries({ from: bytes('key'), to: bytes('key~') }))).toHaveLength(9_999)
+      expect(engine.get(bytes('key 7'))).toBeUndefined()
+      expect(engine.get(bytes('key 9999'))).toHaveLength(500)
+    })
+
+    it('keeps keys of any bytes, in their order', async () => {
+      const engine = await open()
+      const keys = [[0], [0, 0], [0, 255], [1], [127], [128], [255, 0], [255, 254]].map((each) => Buffer.from(each))
+      await engine.write(
+        [...keys].reverse().map((key) => ({ key, value: key })),
+        { sync: false },
+      )
+      const found: Buffer[] = []
+      for await (const [key] of engine.entries({ from: Buffer.from([0]), to: Buffer.from([255, 255]) })) found.push(key)
+      expect(found).toEqual(keys)
+    })
+
     it('finds the first key at or after another, within a bound', async () => {
       const engine = await filled()
       expect((await engine.seek(bytes('aa'), bytes('z')))?.toString()).toBe('ab')
@@ -76,6 +140,18 @@ export function engineSuite(name: string, options: { make: () => Engine; durable
       await snapshot.close()
     })
 
+    it('shows each of several snapshots its own moment', async () => {
+      const engine = await open()
+      const snapshots = []
+      for (let n = 0; n < 5; n++) {
+        await engine.write([{ key: bytes('n'), value: bytes(String(n)) }], { sync: false })
+        snapshots.push(engine.snapshot())
+      }
+      await engine.write([{ key: bytes('n'), value: undefined }], { sync: false })
+      expect(snapshots.map((snapshot) => snapshot.get(bytes('n'))?.toString())).toEqual(['0', '1', '2', '3', '4'])
+      for (const snapshot of snapshots.reverse()) await snapshot.close()
+    })
+
     it('is empty and usable after clear()', async () => {
       const engine = await filled()
       await engine.clear()
@@ -88,6 +164,7 @@ export function engineSuite(name: string, options: { make: () => Engine; durable
       const engine = await filled()
       await Promise.all([engine.close(), engine.close()])
       expect(() => engine.get(bytes('a'))).toThrow()
+      await expect(engine.write([{ key: bytes('a'), value: undefined }], { sync: false })).rejects.toThrow()
     })
 
     const kept = options.durable ? 'value of b' : undefined

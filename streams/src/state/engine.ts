@@ -10,13 +10,26 @@ export interface KeyRange {
   readonly to: Buffer
 }
 
+/** A range, and how it is gone through. */
+export interface EngineScan extends KeyRange {
+  /** Descending by key; the bounds stay what they are. */
+  readonly reverse?: boolean
+  /** At most so many entries. */
+  readonly limit?: number
+}
+
 export type EngineEntry = readonly [key: Buffer, value: Buffer]
 
-/** Reads of one moment. Close it: an open snapshot keeps old data on disk. */
-export interface EngineSnapshot {
+/** What can be read, of an engine or of one moment of it. Buffers it returns must not be changed. */
+export interface EngineReads {
+  /** Synchronous, because records are processed synchronously; a miss costs a few microseconds. */
   get(key: Buffer): Buffer | undefined
-  /** Ascending by key. */
-  entries(range: KeyRange): AsyncIterable<EngineEntry>
+  /** By the order of keys, as of the moment of the call; read as it is iterated, not before. */
+  entries(scan: EngineScan): AsyncIterable<EngineEntry>
+}
+
+/** Reads of one moment. Close it: an open snapshot keeps old data on disk. */
+export interface EngineSnapshot extends EngineReads {
   close(): Promise<void>
 }
 
@@ -25,14 +38,10 @@ export interface EngineSnapshot {
  * contract (engine.suite.ts): a batch is applied whole or not at all, reads see all batches that were applied, and
  * what was written with `sync` survives a power cut.
  */
-export interface Engine {
+export interface Engine extends EngineReads {
   open(): Promise<void>
   /** Memoised; afterwards every call throws. */
   close(): Promise<void>
-  /** Synchronous, because records are processed synchronously; a miss costs a few microseconds. */
-  get(key: Buffer): Buffer | undefined
-  /** Ascending by key, as of the moment of the call. */
-  entries(range: KeyRange): AsyncIterable<EngineEntry>
   /** The first key at or after `key` and before `end`. */
   seek(key: Buffer, end: Buffer): Promise<Buffer | undefined>
   write(writes: readonly EngineWrite[], options: { sync: boolean }): Promise<void>

@@ -53,6 +53,15 @@ export class KeyValueStore<K, S> {
     return this.#cache.dirty as readonly KeyValueEntry<K, S>[]
   }
 
+  pinned(storeKey: Buffer): EngineWrite | undefined {
+    const key = this.spec.key.decode(storeKey, 0, storeKey.length)
+    return this.#cache.pinned(this.#entries.get(keyIdentity(key, this.spec.key)))
+  }
+
+  allPinned(): EngineWrite[] {
+    return this.#cache.allPinned()
+  }
+
   freeze(): EngineWrite[] {
     return this.#cache.freeze()
   }

@@ -1,5 +1,5 @@
 import { ClassicLevel } from 'classic-level'
-import type { Engine, EngineEntry, EngineSnapshot, EngineWrite, KeyRange } from './engine.js'
+import type { Engine, EngineEntry, EngineScan, EngineSnapshot, EngineWrite } from './engine.js'
 
 type Level = ClassicLevel<Buffer, Buffer>
 
@@ -30,8 +30,8 @@ export class LevelDbEngine implements Engine {
     return this.#level.getSync(key)
   }
 
-  entries({ from, to }: KeyRange): AsyncIterable<EngineEntry> {
-    return this.#level.iterator({ gte: from, lt: to })
+  entries({ from, to, reverse = false, limit = -1 }: EngineScan): AsyncIterable<EngineEntry> {
+    return this.#level.iterator({ gte: from, lt: to, reverse, limit })
   }
 
   async seek(key: Buffer, end: Buffer): Promise<Buffer | undefined> {
@@ -53,7 +53,8 @@ export class LevelDbEngine implements Engine {
     const snapshot = level.snapshot()
     return {
       get: (key) => level.getSync(key, { snapshot } as object),
-      entries: ({ from, to }) => level.iterator({ gte: from, lt: to, snapshot }),
+      entries: ({ from, to, reverse = false, limit = -1 }) =>
+        level.iterator({ gte: from, lt: to, reverse, limit, snapshot }),
       close: () => snapshot.close(),
     }
   }

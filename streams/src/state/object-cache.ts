@@ -112,6 +112,16 @@ export class ObjectCache<S> {
     })
   }
 
+  /** An object that the engine does not have as it is now, if it is one; encoded when its value is asked for. */
+  pinned(entry: CacheEntry<S> | undefined): EngineWrite | undefined {
+    return entry !== undefined && (entry.dirty || entry.frozen) ? this.#asWrite(entry) : undefined
+  }
+
+  /** Every object that the engine does not have as it is now, in no order. */
+  allPinned(): EngineWrite[] {
+    return [...this.#dirty, ...this.#frozen.filter(({ dirty }) => !dirty)].map((entry) => this.#asWrite(entry))
+  }
+
   /** The engine has what was frozen: unpins it. */
   persisted(): void {
     for (const entry of this.#frozen) {
@@ -133,6 +143,16 @@ export class ObjectCache<S> {
     this.#dirty = []
     this.#frozen = []
     this.#hand = 0
+  }
+
+  #asWrite(entry: CacheEntry<S>): EngineWrite {
+    const { encode } = this.#options
+    return {
+      key: entry.storeKey,
+      get value() {
+        return entry.value === undefined ? undefined : encode(entry.value)
+      },
+    }
   }
 
   /** Encoding tells how large the value has become. */

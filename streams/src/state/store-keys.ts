@@ -25,6 +25,15 @@ export function storeRange(storeName: string): KeyRange {
   return { from, to }
 }
 
+/** The first key after all that begin with these bytes; undefined where none is (nothing but 0xff). */
+export function keyEnd(prefix: Buffer): Buffer | undefined {
+  const last = prefix.findLastIndex((byte) => byte < 0xff)
+  if (last < 0) return undefined
+  const end = Buffer.from(prefix.subarray(0, last + 1))
+  end[last]! += 1
+  return end
+}
+
 /** The store key of a window. */
 export function windowKey(key: Buffer, startMs: number): Buffer {
   if (key.length > 0xffff) throw new RangeError(`a key of ${key.length} bytes: windows take keys of at most 65,535`)

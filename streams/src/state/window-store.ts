@@ -50,6 +50,18 @@ export function storedWindowCodec<S>(value: Serde<S>) {
   }
 }
 
+/**
+ * Windows that start before this moment are over and gone: they are never shown, whether they were dropped already or
+ * not, so that every owner of a task answers alike. Retention follows stream time, but lets nothing go that the closing
+ * clock has still to announce.
+ */
+export function retainedFromMs(
+  { retentionMs }: { readonly retentionMs: number },
+  { streamTimeMs, closingClockMs }: { readonly streamTimeMs: number; readonly closingClockMs: number },
+): number {
+  return Math.min(streamTimeMs, closingClockMs) - retentionMs
+}
+
 /** A window store as its task uses it: live objects in front of the engine, found synchronously. */
 export class WindowStore<K, S> {
   readonly #keys = new Map<string | number, KeyWindows<K, S>>()
@@ -98,6 +110,17 @@ export class WindowStore<K, S> {
 
   get dirty(): readonly WindowStoreEntry<K, S>[] {
     return this.#cache.dirty as readonly WindowStoreEntry<K, S>[]
+  }
+
+  pinned(storeKey: Buffer): EngineWrite | undefined {
+    const { keyStart, keyEnd } = keyBoundsOf(storeKey)
+    const key = this.spec.key.decode(storeKey, keyStart, keyEnd)
+    const windows = this.#keys.get(keyIdentity(key, this.spec.key))
+    return this.#cache.pinned(windows?.entries.get(windowStartOf(storeKey)))
+  }
+
+  allPinned(): EngineWrite[] {
+    return this.#cache.allPinned()
   }
 
   freeze(): EngineWrite[] {

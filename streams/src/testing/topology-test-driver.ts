@@ -4,6 +4,7 @@ import { TaskProcessor, type TaskOutput, type RejectedRecord } from '../processi
 import { MemoryEngine } from '../state/memory-engine.js'
 import { CacheBudget } from '../state/object-cache.js'
 import { storePrefix } from '../state/store-keys.js'
+import { CommittedReads, LatestReads, type Isolation } from '../queries/task-reads.js'
 import { TaskView } from '../queries/task-view.js'
 import type { Topology } from '../topology/topology.js'
 
@@ -134,10 +135,15 @@ export class TopologyTestDriver {
     return found
   }
 
-  /** The committed state of one partition, as an interactive query sees it. */
-  view(partition = 0): TaskView {
+  /** The state of one partition, as an interactive query sees it. */
+  view(partition = 0, isolation: Isolation = 'committed'): TaskView {
     const { engine, processor } = this.#tasks.find((task) => task.partition === partition)!
-    return new TaskView({ taskId: `0_${partition}`, partition, engine, committedClock: processor.clock })
+    const { clock, graph } = processor
+    const reads =
+      isolation === 'latest'
+        ? new LatestReads(engine, clock, graph.stores)
+        : new CommittedReads(engine, () => ({ ...clock, unpersisted: new Map() }))
+    return new TaskView({ taskId: `0_${partition}`, partition, reads })
   }
 
   /** Drops every live object and reads state back from what was committed, as after a crash and a restore. */
