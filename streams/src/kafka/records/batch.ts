@@ -1,9 +1,9 @@
-import { gzipSync } from 'node:zlib'
 import { KafkaError } from '../errors.js'
 import { writeInt64, writeUnsignedVarint, WireWriter } from '../wire/writer.js'
+import { COMPRESSIONS, deflate, type Compression } from './compression.js'
 import { crc32c } from './crc32c.js'
 
-export type Compression = 'none' | 'gzip'
+export type { Compression } from './compression.js'
 
 export interface RecordHeader {
   key: string
@@ -18,7 +18,7 @@ export interface RecordHeader {
  *   at 12  partitionLeaderEpoch: int32       -1; the broker assigns
  *   at 16  magic: int8                       2
  *   at 17  crc: uint32                       CRC-32C from the attributes to the end
- *   at 21  attributes: int16                 bits 0-2 compression (0 none, 1 gzip), bit 4 transactional
+ *   at 21  attributes: int16                 bits 0-2 compression (COMPRESSIONS), bit 4 transactional
  *   at 23  lastOffsetDelta: int32
  *   at 27  baseTimestamp: int64
  *   at 35  maxTimestamp: int64
@@ -42,10 +42,7 @@ const ATTRIBUTES = 21
 const PRODUCER_ID = 43
 export const BATCH_HEADER_BYTES = 61
 
-const GZIP = 1
 const TRANSACTIONAL = 0x10
-/** Fastest level: trades compress nearly as well with it, at a fraction of the CPU. */
-const GZIP_LEVEL = 1
 
 /** Sequence numbers count from 0 to 2^31 - 1 and begin again at 0 (DefaultRecordBatch.incrementSequence). */
 export function advanceSequence(sequence: number, records: number): number {
@@ -148,16 +145,18 @@ export class RecordBatchBuilder {
     return size
   }
 
-  /** Ends the batch. It still needs stampBatch before it is sent. The builder is spent. */
+  /**
+   * Ends the batch. It still needs stampBatch before it is sent. The builder is spent.
+   * @throws CodecMissing where the codec cannot be loaded
+   */
   seal(): RecordBatch {
-    const gzip = this.#compression === 'gzip'
     const written = this.#writer.bytes
-    const bytes = gzip ? withCompressedRecords(written) : written
+    const bytes = this.#compression === 'none' ? written : withCompressedRecords(written, this.#compression)
     bytes.fill(0, 0, BATCH_HEADER_BYTES)
     bytes.writeInt32BE(bytes.length - 12, BATCH_LENGTH)
     bytes.writeInt32BE(-1, 12)
     bytes.writeInt8(2, 16)
-    bytes.writeInt16BE(gzip ? GZIP : 0, ATTRIBUTES)
+    bytes.writeInt16BE(COMPRESSIONS.indexOf(this.#compression), ATTRIBUTES)
     bytes.writeInt32BE(this.#count - 1, 23)
     writeInt64(bytes, this.#baseTimestampMs, 27)
     writeInt64(bytes, this.#maxTimestampMs, 35)
@@ -171,8 +170,8 @@ export class RecordBatchBuilder {
 /** Twice this, and the difference of two, still are safe integers. */
 const MAX_TIMESTAMP_MS = 2 ** 51
 
-function withCompressedRecords(written: Buffer): Buffer {
-  const records = gzipSync(written.subarray(BATCH_HEADER_BYTES), { level: GZIP_LEVEL })
+function withCompressedRecords(written: Buffer, compression: Exclude<Compression, 'none'>): Buffer {
+  const records = deflate(compression, written.subarray(BATCH_HEADER_BYTES))
   const bytes = Buffer.allocUnsafe(BATCH_HEADER_BYTES + records.length)
   records.copy(bytes, BATCH_HEADER_BYTES)
   return bytes

@@ -11,8 +11,14 @@ export function corrupt({ topic, partition }: Origin, offset: number, what: stri
   return KafkaError.invalidAnswer(`corrupt record batch at offset ${offset}: ${what}`, { topic, partition }, cause)
 }
 
-/** The error for a batch written with a codec that is not built in; names it, so the producer's setting can be found. */
-export function unsupportedCodec({ topic, partition }: Origin, offset: number, codec: string): KafkaError {
-  const detail = `the record batch at offset ${offset} is compressed with ${codec}; only gzip can be read`
+/** The error for a batch whose codec is unknown or cannot be loaded here; names it, and `missing` says what to do. */
+export function unsupportedCodec(
+  { topic, partition }: Origin,
+  offset: number,
+  codec: string,
+  missing?: Error,
+): KafkaError {
+  const reason = missing === undefined ? '' : `: ${missing.message}`
+  const detail = `the record batch at offset ${offset} is compressed with ${codec}${reason}`
   return KafkaError.named('UNSUPPORTED_COMPRESSION_TYPE', { topic, partition }, detail)
 }

@@ -200,20 +200,12 @@ describe('records', () => {
     expect(read(chunkOf([batch])).seen[0]).toMatchObject({ key: 'k', value: 'v'.repeat(1000), headers: [['h', '1']] })
   })
 
-  test.each([
-    [2, 'snappy'],
-    [3, 'lz4'],
-    [4, 'zstd'],
-    [6, 'number 6'],
-  ])('codec %i is refused by its name', (codec, name) => {
-    const batch = encodeBatch({
-      baseOffset: 8,
-      attributes: codec,
-      records: [{ offsetDelta: 0, key: null, value: 'x' }],
-    })
+  test('a codec that Kafka does not have is refused by its number', () => {
+    const records = [{ offsetDelta: 0, key: null, value: 'x' }]
+    const batch = encodeBatch({ baseOffset: 8, attributes: 6, records })
     const names = { name: 'UNSUPPORTED_COMPRESSION_TYPE', concerns: { topic: 'trades', partition: 3 } }
     expect(() => read(chunkOf([batch]))).toThrow(expect.objectContaining(names))
-    expect(() => read(chunkOf([batch]))).toThrow(name)
+    expect(() => read(chunkOf([batch]))).toThrow('offset 8 is compressed with codec number 6')
   })
 })
 
