@@ -40,6 +40,7 @@ export async function startProducer(
   const client = new KafkaClient(kafkaConfig(settings, 'candlewick-producer'), log)
   const producer = new IdempotentProducer(client, {
     maxBufferedBytes: sinkBytes,
+    compression: settings.PRODUCER_COMPRESSION,
     onDelivered: (count, latencyMs) => {
       settled += count
       metrics.delivered.inc(count)

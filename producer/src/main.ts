@@ -2,7 +2,7 @@
 import { kafkaConfig } from '@candlewick/service/kafka-settings'
 import { runProcess } from '@candlewick/service/process'
 import { startProducer } from './app.js'
-import { chooseFeed, PRODUCER_SETTINGS } from './settings.js'
+import { checkCompression, chooseFeed, PRODUCER_SETTINGS } from './settings.js'
 
 runProcess({
   name: 'producer',
@@ -12,7 +12,7 @@ runProcess({
     NO_PROXY: 'hosts that are reached without it, comma separated',
   },
   settings: PRODUCER_SETTINGS,
-  checks: [chooseFeed, (settings) => kafkaConfig(settings, 'producer')],
+  checks: [chooseFeed, checkCompression, (settings) => kafkaConfig(settings, 'producer')],
   run: async (context) => {
     await startProducer(context)
   },

@@ -1,7 +1,7 @@
 import { COMMON_SETTINGS } from '@candlewick/service/process'
 import { readSettings } from '@candlewick/service/settings'
 import { describe, expect, it } from 'vitest'
-import { bufferBounds, chooseFeed, PRODUCER_SETTINGS } from './settings.js'
+import { bufferBounds, checkCompression, chooseFeed, PRODUCER_SETTINGS } from './settings.js'
 
 const KEY = 'c0ffee-secret-key'
 const choose = (env: Record<string, string>) =>
@@ -84,4 +84,16 @@ it.each([1, 64, 4096])('all that is held together stays within %i MiB', (megabyt
   const { sinkBytes, reserveBytes, maxFrameBytes } = bufferBounds(megabytes)
   expect(sinkBytes + reserveBytes + maxFrameBytes).toBe(megabytes * 1024 * 1024)
   expect(maxFrameBytes).toBeGreaterThanOrEqual(64 * 1024)
+})
+
+describe('PRODUCER_COMPRESSION', () => {
+  const read = (env: Record<string, string>) => readSettings({ ...COMMON_SETTINGS, ...PRODUCER_SETTINGS }, env)
+
+  it.each(['none', 'gzip', 'snappy', 'lz4', 'zstd'])('may be %s', (PRODUCER_COMPRESSION) => {
+    expect(() => checkCompression(read({ PRODUCER_COMPRESSION }))).not.toThrow()
+  })
+
+  it('is refused when Kafka has no such codec', () => {
+    expect(() => read({ PRODUCER_COMPRESSION: 'brotli' })).toThrow(/PRODUCER_COMPRESSION/)
+  })
 })

@@ -2,6 +2,8 @@ import { KAFKA_SETTINGS } from '@candlewick/service/kafka-settings'
 import { isSymbol } from '@candlewick/schemas/trade-rules'
 import { StartError, type COMMON_SETTINGS } from '@candlewick/service/process'
 import { integer, list, str, type Settings } from '@candlewick/service/settings'
+import { CodecMissing } from '@candlewick/streams/kafka/records/codec'
+import { COMPRESSIONS, requireCodec, type Compression } from '@candlewick/streams/kafka/records/compression'
 import { Endpoint } from './finnhub/endpoint.js'
 import { FREE_PLAN_SYMBOLS } from './finnhub/protocol.js'
 import { readSpeed, type Speed } from './recording/speed.js'
@@ -28,6 +30,11 @@ export const PRODUCER_SETTINGS = {
   }),
   RECORDING_FILE: str({ default: '', desc: 'CSV symbol,price,volume,timestamp_ms to play, also .gz' }),
   RECORDING_SPEED: str({ default: '1', desc: '1 = as it happened, 10 = ten times as fast, max' }),
+  PRODUCER_COMPRESSION: str<Compression>({
+    choices: COMPRESSIONS,
+    default: 'none',
+    desc: 'of what is sent to Kafka',
+  }),
   PRODUCER_BUFFER_MB: integer(1, 4096)({ default: 64, desc: 'MiB held at most while Kafka is away' }),
   TOPIC_PREFIX: str({ default: '', desc: 'put before the names of the topics' }),
 }
@@ -42,6 +49,19 @@ export type FeedChoice =
       readonly warnings: string[]
     }
   | { readonly kind: 'recording'; readonly file: string; readonly speed: Speed }
+
+/**
+ * Finds out at the start whether the codec can be loaded.
+ * @throws StartError with what to do
+ */
+export function checkCompression({ PRODUCER_COMPRESSION: compression }: ProducerSettings): void {
+  try {
+    requireCodec(compression)
+  } catch (error) {
+    if (!(error instanceof CodecMissing)) throw error
+    throw new StartError(`PRODUCER_COMPRESSION: ${error.message}`, { cause: error })
+  }
+}
 
 /** The simulated exchange wants a key as Finnhub does, but any will do. */
 const SIMULATED_KEY = 'simulated'

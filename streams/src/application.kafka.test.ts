@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest'
-import { KafkaStreams } from './application.js'
+import { KafkaStreams, type KafkaStreamsOptions } from './application.js'
 import { KafkaAdmin } from './kafka/admin.js'
 import { KafkaClient } from './kafka/client.js'
 import type { KafkaLog } from './kafka/config.js'
 import { RecordAccumulator } from './kafka/records/encode.js'
+import { codecsOf } from './kafka/testing/codecs-of.js'
 import { TransactionalProducer } from './kafka/transactional-producer.js'
 import { utf8, type Serde } from './serde.js'
 import { StreamsBuilder } from './topology/builder.js'
@@ -56,7 +57,7 @@ afterEach(async () => {
 const sums = keyValueStore('sums', { key: utf8, value: number })
 
 /** Adds up numbers per key; publishes each sum. */
-function createApp(instance: string, stateDir = instance): KafkaStreams {
+function createApp(instance: string, stateDir = instance, more: Partial<KafkaStreamsOptions> = {}): KafkaStreams {
   const builder = new StreamsBuilder()
   builder
     .stream(`${run}-in`, { key: utf8, value: number, deadLetterTopic: `${run}-in.dlq` })
@@ -76,6 +77,7 @@ function createApp(instance: string, stateDir = instance): KafkaStreams {
     instanceId: instance,
     sessionTimeoutMs: 6_000,
     log,
+    ...more,
   })
   started.push(app)
   return app
@@ -192,6 +194,22 @@ describe('an application', () => {
     await dead.produce(records)
     await dead.end('abort')
     await send(5, 5)
+    await start('a')
+    await settled()
+  })
+
+  it('writes outputs and changelogs with the compression it is told, and reads both again', async () => {
+    const first = createApp('a', 'a', { compression: 'zstd' })
+    await first.start()
+    await send(20, 20)
+    await settled()
+    await first.close()
+    started.splice(0)
+    for (const topic of [`${run}-out`, `${run}-sums-changelog`]) {
+      const codecs = await Promise.all([0, 1, 2, 3].map((partition) => codecsOf(client, topic, partition)))
+      expect(new Set(codecs.flatMap((some) => [...some]))).toEqual(new Set(['zstd']))
+    }
+    await rm(join(directory, 'a'), { recursive: true })
     await start('a')
     await settled()
   })

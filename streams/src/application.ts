@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client'
 import { StreamsError } from './errors.js'
 import { KafkaClient } from './kafka/client.js'
 import type { KafkaConfig, KafkaLog } from './kafka/config.js'
+import { requireCodec, type Compression } from './kafka/records/compression.js'
 import type { AssignmentMap } from './membership/group-metadata.js'
 import { createMetrics } from './metrics.js'
 import type { StreamTask, TaskStatusName } from './processing/stream-task.js'
@@ -31,6 +32,8 @@ export interface KafkaStreamsOptions {
   commitIntervalMs?: number
   /** ... and when it has this many input records. Default 20,000. */
   maxIntervalRecords?: number
+  /** Of everything the application writes: outputs, changelogs, dead letters. Default none. */
+  compression?: Compression
   /** For the live objects of all stores. Default 128 MiB. */
   cacheBytes?: number
   /** Default 256 KiB. */
@@ -134,10 +137,11 @@ export class KafkaStreams {
 
   /**
    * Takes the state directory and starts to work; resolves when that has begun. A Kafka that is away is waited for.
-   * @throws StreamsError LOCKED or STATE
+   * @throws StreamsError LOCKED or STATE; CodecMissing when the compression cannot be loaded on this platform
    */
   async start(): Promise<void> {
     if (this.#state !== 'CREATED') throw new Error(`cannot start: the application is ${this.#state}`)
+    requireCodec(this.#options.compression ?? 'none')
     await this.#directory.open(this.#options.instanceId)
     if (this.#state !== 'CREATED') {
       await this.#directory.close()
@@ -161,6 +165,7 @@ export class KafkaStreams {
       endpoint: this.#options.endpoint ?? null,
       commitIntervalMs: this.#options.commitIntervalMs ?? 100,
       maxIntervalRecords: this.#options.maxIntervalRecords ?? 20_000,
+      compression: this.#options.compression ?? 'none',
       cacheBytes: this.#options.cacheBytes ?? 128 << 20,
       fetchBytesPerPartition: this.#options.fetchBytesPerPartition ?? 256 << 10,
       sessionTimeoutMs: this.#options.sessionTimeoutMs ?? 10_000,

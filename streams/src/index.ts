@@ -2,6 +2,7 @@
 export { KafkaStreams, type KafkaStreamsOptions, type KafkaStreamsState, type TaskStatus } from './application.js'
 export { StreamsError, type StreamsErrorCode } from './errors.js'
 export type { KafkaConfig, KafkaLog } from './kafka/config.js'
+export type { Compression } from './kafka/records/compression.js'
 export type { Isolation } from './queries/task-reads.js'
 export {
   QueryError,

@@ -10,6 +10,7 @@ import { KafkaError } from './kafka/errors.js'
 import type { FetchedChunk } from './kafka/fetched-chunk.js'
 import { Fetcher } from './kafka/fetcher.js'
 import { GroupMember, type GroupGeneration } from './kafka/group-member.js'
+import type { Compression } from './kafka/records/compression.js'
 import { TransactionalProducer } from './kafka/transactional-producer.js'
 import { decodeAssignmentMap, type AssignmentMap } from './membership/group-metadata.js'
 import { createAssignor } from './membership/leader.js'
@@ -36,6 +37,7 @@ export interface InstanceOptions {
   endpoint: string | null
   commitIntervalMs: number
   maxIntervalRecords: number
+  compression: Compression
   cacheBytes: number
   fetchBytesPerPartition: number
   sessionTimeoutMs: number
@@ -111,6 +113,7 @@ export class StreamInstance {
       commitIntervalMs: options.commitIntervalMs,
       maxRecords: options.maxIntervalRecords,
       maxBytes: MAX_INTERVAL_BYTES,
+      compression: options.compression,
       minIntervalMs: Math.min(MIN_COMMIT_INTERVAL_MS, options.commitIntervalMs),
       onSettled: () => this.#fetcher.wake(),
       afterCommit: async (tasks) => {

@@ -45,6 +45,7 @@ async function createPipeline({ fails = false, createdAt = true } = {}) {
     maxRecords: 1_000,
     maxBytes: 1_000_000,
     minIntervalMs: 20,
+    compression: 'none',
     afterCommit: async () => undefined,
     onSettled: () => undefined,
   })

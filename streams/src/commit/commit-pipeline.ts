@@ -2,6 +2,7 @@ import { codeOf, messageOf } from '../errors.js'
 import { deadLetterRecord } from '../kafka/dead-letter.js'
 import type { KafkaClient } from '../kafka/client.js'
 import { partitionFor } from '../kafka/partitioner.js'
+import type { Compression } from '../kafka/records/compression.js'
 import type { TransactionalProducer } from '../kafka/transactional-producer.js'
 import type { StreamsMetrics } from '../metrics.js'
 import type { StreamTask } from '../processing/stream-task.js'
@@ -24,6 +25,8 @@ export interface CommitPipelineOptions {
   maxBytes: number
   /** ... and while input is light as soon as all of it is through, but not closer together than this. */
   minIntervalMs: number
+  /** Of all that is written: outputs, changelogs, dead letters. */
+  compression: Compression
   /** After each commit, before the next one may begin. */
   afterCommit(tasks: readonly StreamTask[]): Promise<void>
   /** A commit has ended, well or not: the next one may be due already. */
@@ -43,7 +46,7 @@ export class CommitPipeline {
 
   constructor(options: CommitPipelineOptions) {
     this.#options = options
-    this.#interval = new Interval(performance.now())
+    this.#interval = new Interval(performance.now(), options.compression)
     const { client, metrics } = options
     this.output = {
       append: (topic, key, value, timestampMs) => {
@@ -82,7 +85,7 @@ export class CommitPipeline {
   /** Stamps the interval at its first record with the generation it belongs to; it commits with that one or not at all. */
   begin(stamp: Stamp, nowMs: number): void {
     if (this.#interval.stamp !== undefined) return
-    this.#interval = new Interval(nowMs)
+    this.#interval = new Interval(nowMs, this.#options.compression)
     this.#interval.stamp = { generationId: stamp.generationId, memberId: stamp.memberId }
   }
 
@@ -101,7 +104,7 @@ export class CommitPipeline {
     const { applicationId, producer, metrics } = this.#options
     const startedAtMs = performance.now()
     const frozen = freeze(this.#interval, tasks, this.#interval.stamp ?? stamp, applicationId, startedAtMs)
-    this.#interval = new Interval(startedAtMs)
+    this.#interval = new Interval(startedAtMs, this.#options.compression)
     this.#lastFreezeAtMs = startedAtMs
     this.#inFlight = commit(producer, frozen, { applicationId, groupId: applicationId })
       .then(async (visibleAtMs) => {
@@ -129,7 +132,7 @@ export class CommitPipeline {
 
   /** Forgets what was collected; the transaction of a commit that failed is ended by the producer's next init(). */
   drop(): void {
-    this.#interval = new Interval(performance.now())
+    this.#interval = new Interval(performance.now(), this.#options.compression)
   }
 
   #putAside({ topic, partition, offset, key, value, deadLetterTopic, error }: RejectedRecord): void {

@@ -1,4 +1,4 @@
-import { RecordAccumulator } from '../kafka/records/encode.js'
+import { RecordAccumulator, type Compression } from '../kafka/records/encode.js'
 import type { FrozenTask } from '../processing/task.js'
 import type { StreamTask } from '../processing/stream-task.js'
 
@@ -10,13 +10,14 @@ export interface Stamp {
 
 /** What is processed between two commits, over all tasks of the instance. */
 export class Interval {
-  readonly records = new RecordAccumulator()
+  readonly records: RecordAccumulator
   readonly openedAtMs: number
   stamp: Stamp | undefined
   recordCount = 0
 
-  constructor(nowMs: number) {
+  constructor(nowMs: number, compression: Compression = 'none') {
     this.openedAtMs = nowMs
+    this.records = new RecordAccumulator({ compression })
   }
 }
 

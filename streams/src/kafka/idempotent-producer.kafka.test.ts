@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, inject, it } from 'vitest'
 import { IdempotentProducer, type IdempotentProducerOptions, type RejectedRecord } from './idempotent-producer.js'
+import { COMPRESSIONS } from './records/compression.js'
 import { PATIENT, RealKafka } from './testing/real-kafka.js'
 
 let kafka: RealKafka
@@ -50,7 +51,7 @@ it('keeps the order and writes nothing twice while connections are cut again and
   await producer.close()
 })
 
-it.each(['none', 'gzip'] as const)('delivers keys, nulls, headers and times, compression %s', async (compression) => {
+it.each(COMPRESSIONS)('delivers keys, nulls, headers and times, compression %s', async (compression) => {
   const topic = await kafka.topic(1)
   const { producer } = await started({ compression })
   producer.send(topic, null, Buffer.from('AAPL'), Buffer.from('first'), 1234, [{ key: 'h', value: Buffer.from('v') }])

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { KafkaError } from './errors.js'
 import { IdempotentProducer, type IdempotentProducerOptions, type RejectedRecord } from './idempotent-producer.js'
+import { COMPRESSIONS } from './records/compression.js'
 import { ModelLog, type Fault } from './testing/model-log.js'
 import { WireWriter } from './wire/writer.js'
 
@@ -71,33 +72,28 @@ describe('whatever goes wrong on the way', () => {
     const faults = fc.array(harmless, { maxLength: 40 })
     const sends = fc.array(fc.tuple(fc.nat({ max: 2 }), fc.nat({ max: 3 })), { minLength: 1, maxLength: 80 })
     await fc.assert(
-      fc.asyncProperty(
-        faults,
-        sends,
-        fc.constantFrom('none' as const, 'gzip' as const),
-        async (script, steps, gzip) => {
-          // An answer that was lost, and then a broker that forgot us, is the one case that may write twice.
-          let lost = false
-          const log = new ModelLog(3, () => {
-            const fault = script.shift() ?? { kind: 'none' }
-            const forgotten = fault.kind === 'refuse' && fault.errorCode === UNKNOWN_PRODUCER_ID
-            lost ||= fault.kind === 'lost-answer'
-            return forgotten && lost ? { kind: 'none' } : fault
-          })
-          const { producer, send, rejected } = await started(log, { compression: gzip })
-          const expected: string[][] = [[], [], []]
-          for (const [index, [partition, pauseMs]] of steps.entries()) {
-            expect(send(`value-${index}`, partition)).toBe(true)
-            expected[partition]!.push(`value-${index}`)
-            if (pauseMs > 1) await vi.advanceTimersByTimeAsync(pauseMs * 5)
-          }
-          await inTime(producer.flush())
-          expect([0, 1, 2].map((partition) => log.values(partition))).toEqual(expected)
-          expect(rejected).toEqual([])
-          expect(producer.bufferedBytes).toBe(0)
-          await producer.close()
-        },
-      ),
+      fc.asyncProperty(faults, sends, fc.constantFrom(...COMPRESSIONS), async (script, steps, compression) => {
+        // An answer that was lost, and then a broker that forgot us, is the one case that may write twice.
+        let lost = false
+        const log = new ModelLog(3, () => {
+          const fault = script.shift() ?? { kind: 'none' }
+          const forgotten = fault.kind === 'refuse' && fault.errorCode === UNKNOWN_PRODUCER_ID
+          lost ||= fault.kind === 'lost-answer'
+          return forgotten && lost ? { kind: 'none' } : fault
+        })
+        const { producer, send, rejected } = await started(log, { compression })
+        const expected: string[][] = [[], [], []]
+        for (const [index, [partition, pauseMs]] of steps.entries()) {
+          expect(send(`value-${index}`, partition)).toBe(true)
+          expected[partition]!.push(`value-${index}`)
+          if (pauseMs > 1) await vi.advanceTimersByTimeAsync(pauseMs * 5)
+        }
+        await inTime(producer.flush())
+        expect([0, 1, 2].map((partition) => log.values(partition))).toEqual(expected)
+        expect(rejected).toEqual([])
+        expect(producer.bufferedBytes).toBe(0)
+        await producer.close()
+      }),
       { numRuns: 100 },
     )
   })

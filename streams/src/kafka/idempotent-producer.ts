@@ -5,6 +5,7 @@ import { PartitionQueue, type ProducerStanding } from './partition-queue.js'
 import { produce, type ProducedPartition } from './protocol/produce.js'
 import { initProducerId } from './protocol/transactions.js'
 import type { Compression, RecordHeader } from './records/batch.js'
+import { requireCodec } from './records/compression.js'
 import { DEFAULT_MAX_BATCH_BYTES } from './records/encode.js'
 import { batchOf, recordsOf, type PlainRecord } from './records/rebuild.js'
 import { Backoff, pause } from './retry.js'
@@ -28,6 +29,7 @@ export interface IdempotentProducerOptions {
   maxBufferedBytes: number
   /** How long a record may wait for company before it is sent. Default 5 ms. */
   lingerMs?: number
+  /** Default none. */
   compression?: Compression
   /** At most the topics' max.message.bytes. Default 1,000,000. */
   maxBatchBytes?: number
@@ -90,7 +92,9 @@ export class IdempotentProducer {
   #accepting = true
   #closed: Promise<void> | undefined
 
+  /** @throws CodecMissing when the compression cannot be loaded on this platform */
   constructor(client: ProducerClient, options: IdempotentProducerOptions) {
+    requireCodec(options.compression ?? 'none')
     this.#client = client
     this.#options = options
     this.#lingerMs = options.lingerMs ?? DEFAULT_LINGER_MS
