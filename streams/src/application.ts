@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { Registry } from 'prom-client'
 import { StreamsError } from './errors.js'
+import { failpoint } from './failpoints.js'
 import { KafkaClient } from './kafka/client.js'
 import type { KafkaConfig, KafkaLog } from './kafka/config.js'
 import { requireCodec, type Compression } from './kafka/records/compression.js'
@@ -46,6 +47,10 @@ export interface KafkaStreamsOptions {
   rebalanceTimeoutMs?: number
   /** After this long the broker aborts a transaction nobody ends. Default 10 s. */
   transactionTimeoutMs?: number
+  /** Copies of each task's state that other processes keep warm, ready to take over and to answer queries. Default 1. */
+  standbyReplicas?: number
+  /** A task moves to a process whose state lacks at most so many changelog records; others warm up first. Default 10,000. */
+  acceptableRecoveryLag?: number
   /** Of changelog topics; default: the broker's. */
   replicationFactor?: number
   makeEngine?: EngineFactory
@@ -143,6 +148,7 @@ export class KafkaStreams {
     if (this.#state !== 'CREATED') throw new Error(`cannot start: the application is ${this.#state}`)
     requireCodec(this.#options.compression ?? 'none')
     await this.#directory.open(this.#options.instanceId)
+    await failpoint('start.locked')
     if (this.#state !== 'CREATED') {
       await this.#directory.close()
       throw new Error('the application was closed while it started')
@@ -157,7 +163,7 @@ export class KafkaStreams {
       metrics: createMetrics(metrics, {
         inputLag: () => this.#inputLag(),
         cache: () => this.#instance?.cache,
-        restoring: () => this.#instance?.restores.list() ?? [],
+        restoring: () => this.#instance?.tasks.restores.list() ?? [],
         standbys: () => this.#standbys(),
       }),
       directory: this.#directory,
@@ -173,6 +179,8 @@ export class KafkaStreams {
       rebalanceTimeoutMs: this.#options.rebalanceTimeoutMs ?? 20_000,
       transactionTimeoutMs: this.#options.transactionTimeoutMs ?? 10_000,
       replicationFactor: this.#options.replicationFactor ?? -1,
+      standbyReplicas: this.#options.standbyReplicas ?? 1,
+      acceptableRecoveryLag: this.#options.acceptableRecoveryLag ?? 10_000,
       onPhase: (phase) => {
         if (this.#state !== phase && MOVES[this.#state].includes(phase)) this.#move(phase)
       },
@@ -187,7 +195,7 @@ export class KafkaStreams {
   }
 
   tasks(): TaskStatus[] {
-    return [...(this.#instance?.tasks.values() ?? [])].map((task) => ({
+    return [...(this.#instance?.tasks.all.values() ?? [])].map((task) => ({
       id: task.id,
       status: task.status,
       partition: task.partition,
@@ -226,8 +234,8 @@ export class KafkaStreams {
   served(): ServedTask[] {
     const instance = this.#instance
     if (instance === undefined || this.#state === 'ERROR') return []
-    return [...instance.tasks.values()]
-      .filter(({ complete, status }) => complete && status !== 'CLOSED')
+    return [...instance.tasks.all.values()]
+      .filter((task) => task.status !== 'CLOSED' && instance.tasks.isComplete(task))
       .map((task) => ({ view: task.view(), source: this.#sourceOf(task, instance) }))
   }
 
@@ -235,9 +243,10 @@ export class KafkaStreams {
   #sourceOf(task: StreamTask, instance: StreamInstance): () => QuerySource {
     const generation = instance.generationId
     const viewedAtMs = performance.now()
-    const seenUntilMs = viewedAtMs - standingOf(task, instance.membership, viewedAtMs).staleMs
+    const now = () => ({ status: task.status, currentUntilMs: instance.tasks.currentAtMs(task) })
+    const seenUntilMs = viewedAtMs - standingOf(now(), instance.membership, viewedAtMs).staleMs
     return () => {
-      const known = generation === instance.generationId ? task : { status: 'RESTORING', currentUntilMs: seenUntilMs }
+      const known = generation === instance.generationId ? now() : { status: 'RESTORING', currentUntilMs: seenUntilMs }
       const standing = standingOf(known, instance.membership, performance.now())
       return { instance: this.#directory.instanceId, ...standing, generation }
     }

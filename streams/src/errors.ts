@@ -4,6 +4,7 @@ export type StreamsErrorCode =
   | 'STATE' // local state cannot be used
   | 'TOPICS' // topics are missing or do not fit the topology
   | 'OFFSETS_LOST' // the group's offsets are gone while there is state
+  | 'CHANGELOG_LOST' // a changelog lacks what was committed into it
   | 'LOCKED' // another process uses the state directory
   | 'DUPLICATE_INSTANCE' // another live process has the same instance id
 

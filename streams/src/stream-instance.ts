@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { RestoreProgress } from './changelog/restore-progress.js'
-import { validateTasks, type ValidatedTask } from './changelog/validate.js'
 import { CommitPipeline } from './commit/commit-pipeline.js'
 import { messageOf, StreamsError } from './errors.js'
+import { failpoint } from './failpoints.js'
 import { KafkaAdmin } from './kafka/admin.js'
 import type { KafkaClient } from './kafka/client.js'
 import type { KafkaLog } from './kafka/config.js'
@@ -12,17 +11,22 @@ import { Fetcher } from './kafka/fetcher.js'
 import { GroupMember, type GroupGeneration } from './kafka/group-member.js'
 import type { Compression } from './kafka/records/compression.js'
 import { TransactionalProducer } from './kafka/transactional-producer.js'
-import { decodeAssignmentMap, type AssignmentMap } from './membership/group-metadata.js'
+import {
+  decodeAssignmentMap,
+  type AssignedMember,
+  type AssignmentMap,
+  type SubTopologyMetadata,
+} from './membership/group-metadata.js'
 import { createAssignor } from './membership/leader.js'
 import type { RollbackCause, StreamsMetrics } from './metrics.js'
 import { PoisonRecords } from './processing/poison-records.js'
-import { StreamTask } from './processing/stream-task.js'
 import { QuietPartitions } from './processing/quiet-partitions.js'
 import { leaseOf, ownedUntilMs, type Membership } from './queries/role.js'
 import { expireWindows } from './state/expiry.js'
 import type { EngineFactory } from './state/engine.js'
 import { CacheBudget } from './state/object-cache.js'
 import type { StateDirectory } from './state/state-directory.js'
+import { TaskManager } from './task-manager.js'
 import { prepareTopics, type TaskPlan } from './topics.js'
 import type { Topology } from './topology/topology.js'
 
@@ -45,6 +49,8 @@ export interface InstanceOptions {
   rebalanceTimeoutMs: number
   transactionTimeoutMs: number
   replicationFactor: number
+  standbyReplicas: number
+  acceptableRecoveryLag: number
   onPhase(phase: 'REBALANCING' | 'RESTORING' | 'RUNNING'): void
 }
 
@@ -53,6 +59,8 @@ const FETCH_AHEAD_BYTES = 16 << 20
 const MAX_INTERVAL_BYTES = 6 << 20
 const MIN_COMMIT_INTERVAL_MS = 20
 const LONGEST_WAIT_MS = 500
+/** So often the leader is told at most that standbys it waits for are warm. */
+const WARM_TOLD_EVERY_MS = 10_000
 const MAX_BACKOFF_MS = 2_000
 /** As often may an error that nobody can name roll us back before the application stops. */
 const MAX_SAME_FAILURES = 3
@@ -63,25 +71,25 @@ const MAX_SAME_FAILURES = 3
  */
 export class StreamInstance {
   readonly cache: CacheBudget
-  readonly restores = new RestoreProgress()
   readonly #options: InstanceOptions
   readonly #admin: KafkaAdmin
   readonly #producer: TransactionalProducer
   readonly #member: GroupMember
   readonly #fetcher: Fetcher
   readonly #commits: CommitPipeline
-  readonly #tasks = new Map<string, StreamTask>()
+  readonly #tasks: TaskManager
   readonly #quiet: QuietPartitions
   readonly #startedAtMs = Date.now()
   #plan: readonly TaskPlan[] = []
   #assignment: AssignmentMap | undefined
-  #stored: readonly string[] = []
+  #topology: readonly SubTopologyMetadata[] = []
   #prepared = false
   #tasksMatch = true
   /** Of the last assignment, also while the next one is being joined. */
   #generationId = -1
   #producerReady = false
-  #validating: { tasks: ReadonlySet<string>; abort: AbortController; done: Promise<void> } | undefined
+  /** When the leader was last told that standbys it waits for are warm. */
+  #toldWarmAtMs = Number.NEGATIVE_INFINITY
   #failure: { error: unknown } | undefined
   #failures = 0
   #lastFailure = ''
@@ -121,21 +129,38 @@ export class StreamInstance {
         for (const task of tasks) metrics.expired.inc(await expireWindows(task))
       },
     })
+    this.#tasks = new TaskManager({
+      topology: options.topology,
+      applicationId,
+      client,
+      admin: this.#admin,
+      log,
+      metrics,
+      directory,
+      makeEngine: options.makeEngine,
+      cache: this.cache,
+      output: this.#commits.output,
+      onRunning: (task) => this.#fetcher.assign(task.inputs),
+      onFailure: this.#onFailure,
+      wake: () => this.#fetcher.wake(),
+    })
     this.#quiet = new QuietPartitions(this.#fetcher)
     this.#member = new GroupMember(client, {
       groupId: applicationId,
       topics: options.topology.sourceTopics,
       assignor: createAssignor({
         client,
+        admin: this.#admin,
         log,
-        tasks: () => this.#plan,
+        applicationId,
+        assignor: { standbyReplicas: options.standbyReplicas, acceptableLag: options.acceptableRecoveryLag },
         metadata: () => ({
           instance: directory.instanceId,
           transactionalId: this.#transactionalId,
           endpoint: options.endpoint,
           startedAtMs: this.#startedAtMs,
-          running: [...this.#tasks.values()].filter(({ complete }) => complete).map(({ id }) => id),
-          stored: this.#stored,
+          topology: this.#topology,
+          ...this.#tasks.standing(),
           knownTransactionalIds: this.#assignment?.members.map(({ transactionalId }) => transactionalId) ?? [],
         }),
       }),
@@ -148,7 +173,7 @@ export class StreamInstance {
     this.#member.onChange = () => this.#fetcher.wake()
   }
 
-  get tasks(): ReadonlyMap<string, StreamTask> {
+  get tasks(): TaskManager {
     return this.#tasks
   }
 
@@ -195,14 +220,14 @@ export class StreamInstance {
   /** Makes `run()` return; then commits what was processed, closes the tasks cleanly and leaves the group. */
   stop(): void {
     this.#stopping.abort()
-    this.#validating?.abort.abort()
+    this.#tasks.interrupt()
     this.#fetcher.wake()
     if (this.#member.state === 'joining') void this.#member.leave().catch(() => undefined)
   }
 
   /** After `run()`. `commit` is false when Kafka is not to be relied upon any more. */
   async close({ commit }: { commit: boolean }): Promise<void> {
-    await this.#stopValidating()
+    await this.#tasks.halt()
     if (commit && ['stable', 'rebalance-needed'].includes(this.#member.state)) {
       await this.#drain().catch((error: unknown) => {
         this.#options.log.warn(
@@ -212,16 +237,12 @@ export class StreamInstance {
       })
     }
     await this.#commits.settled()
+    await failpoint('close.drained')
     await this.#fetcher.close()
-    for (const task of this.#tasks.values()) {
-      await task.close().catch((error: unknown) => {
-        this.#options.log.error(
-          { task: task.id, reason: messageOf(error) },
-          'could not close the state of a task cleanly',
-        )
-      })
-    }
+    await this.#tasks.close()
+    await failpoint('close.tasks-closed')
     if (commit) await this.leave()
+    await failpoint('close.left')
     await this.#member.close()
   }
 
@@ -246,7 +267,9 @@ export class StreamInstance {
     }
     if (this.#member.state !== 'stable') await this.#join()
     if (!this.#tasksMatch) await this.#matchTasks()
-    this.#validateWhatIsNot()
+    this.#tasks.takeUp()
+    this.#options.onPhase(this.#tasks.allRun ? 'RUNNING' : 'RESTORING')
+    this.#tellWarm()
   }
 
   /** Once, in this order: our transactional id fences our predecessor before the group lets us in. */
@@ -254,11 +277,21 @@ export class StreamInstance {
     const { client, directory, applicationId, topology, replicationFactor } = this.#options
     await client.connect()
     this.#plan = await prepareTopics({ client, admin: this.#admin }, applicationId, topology, replicationFactor)
+    this.#topology = topology.subTopologies.map(({ id, sourceTopics, stores }) => ({
+      id,
+      partitions: this.#plan.filter((task) => task.subTopologyId === id).length,
+      sourceTopics,
+      stores: stores.map(({ name }) => name),
+    }))
+    await failpoint('start.topics-ready')
     await this.#producer.init({ signal: this.#stopping.signal })
     this.#producerReady = true
+    await failpoint('start.producer-ready')
     const former = await directory.memberId()
     if (former !== undefined) await this.#admin.leaveGroup(applicationId, former)
-    this.#stored = await directory.storedTasks()
+    await failpoint('start.former-left')
+    await this.#tasks.openStored(this.#plan)
+    await failpoint('start.state-opened')
     this.#prepared = true
   }
 
@@ -268,14 +301,14 @@ export class StreamInstance {
    */
   async #drain(): Promise<void> {
     const startedAtMs = performance.now()
-    await this.#stopValidating()
+    await this.#tasks.halt()
     await this.#commits.settled()
     this.#throwFailure()
     const generation = this.#member.generation
     const inTime = performance.now() - startedAtMs < this.#options.rebalanceTimeoutMs / 2
     if (this.#commits.hasWork && generation !== undefined && inTime) {
       this.#commits.start(
-        this.#running().filter(({ processor }) => processor.touched),
+        this.#tasks.running().filter(({ processor }) => processor.touched),
         generation,
         this.#onFailure,
       )
@@ -283,31 +316,36 @@ export class StreamInstance {
       this.#throwFailure()
     }
     this.#fetcher.unassignAll()
+    await failpoint('rebalance.drained')
   }
 
   async #join(): Promise<void> {
     this.#options.onPhase('REBALANCING')
-    await this.#stopValidating()
+    await this.#tasks.halt()
     this.#fetcher.unassignAll()
     // Before the group is asked: from then on others may be given what is ours.
-    const knownUntilMs = ownedUntilMs(this.membership, performance.now())
-    for (const task of this.#tasks.values()) task.suspend(knownUntilMs)
+    this.#tasks.suspend(ownedUntilMs(this.membership, performance.now()))
     this.#adopt(await this.#member.join())
+    await failpoint('rebalance.joined')
     this.#options.metrics.rebalances.inc()
   }
 
-  /** Closes the tasks that are not ours any more and opens those that are new; tried again if a part of it fails. */
+  /** Takes on the tasks of the assignment; tried again if a part of it fails. */
   async #matchTasks(): Promise<void> {
-    const wanted = new Set(this.#mine().map(({ id }) => id))
-    for (const [id, task] of [...this.#tasks]) {
-      if (wanted.has(id)) continue
-      this.#tasks.delete(id)
-      await task.close()
-    }
-    for (const plan of this.#mine()) if (!this.#tasks.has(plan.id)) await this.#open(plan)
-    this.#stored = await this.#options.directory.storedTasks()
+    await this.#tasks.assign(this.#mine ?? { active: [], standby: [], warmup: [] })
     this.#tasksMatch = true
-    this.#countTasks()
+  }
+
+  /**
+   * The leader gives no task to a member that would have to restore it for long while another has it. It lets that one
+   * go on and has us warm up: once we have, we have it decide again.
+   */
+  #tellWarm(): void {
+    const nowMs = performance.now()
+    if (!this.#tasks.isWarm || nowMs - this.#toldWarmAtMs < WARM_TOLD_EVERY_MS) return
+    this.#toldWarmAtMs = nowMs
+    this.#options.log.info({ tasks: this.#mine?.warmup }, 'ready to take over tasks')
+    this.#member.askToRebalance()
   }
 
   #adopt({ userData, memberId, generationId }: GroupGeneration): void {
@@ -321,114 +359,20 @@ export class StreamInstance {
         `another running process has the instance id '${directory.instanceId}': give each process an INSTANCE_ID of its own`,
       )
     }
-    const tasks = this.#mine().map(({ id }) => id)
-    log.info({ generation: this.generationId, tasks }, 'tasks assigned')
-  }
-
-  #mine(): TaskPlan[] {
-    const assigned = this.#member.generation?.assignment ?? new Map<string, number[]>()
-    return this.#plan.filter(({ topics, partition }) =>
-      topics.every((topic) => assigned.get(topic)?.includes(partition)),
-    )
-  }
-
-  async #open({ id, subTopologyId, partition }: TaskPlan): Promise<void> {
-    const { topology, directory, makeEngine } = this.#options
-    const task = new StreamTask({
-      subTopology: topology.subTopologies[subTopologyId]!,
-      partition,
-      directory: directory.taskDirectory(id),
-      bootId: directory.bootId,
-      makeEngine,
-      budget: this.cache,
-      output: this.#commits.output,
-    })
-    try {
-      await task.open()
-    } catch (error) {
-      if (error instanceof StreamsError) throw error
-      const where = directory.taskDirectory(id)
-      const message = `the state of task ${id} in ${where} cannot be opened (${messageOf(error)}): delete that directory to have it restored`
-      throw new StreamsError('STATE', message, { task: id }, { cause: error })
-    }
-    this.#tasks.set(id, task)
-  }
-
-  /**
-   * Brings every task that is not running to where it may run. Those that ran until now need a look only and go first;
-   * the others restore beside the running ones.
-   */
-  #validateWhatIsNot(): void {
-    if (this.#validating !== undefined) return
-    const waiting = [...this.#tasks.values()].filter(({ status }) => status !== 'RUNNING')
-    if (waiting.length === 0) {
-      this.#options.onPhase('RUNNING')
-      return
-    }
-    const kept = waiting.filter(({ status }) => status === 'RESTORING')
-    const abort = new AbortController()
-    const tasks = new Set(waiting.map(({ id }) => id))
-    this.#options.onPhase('RESTORING')
-    const done = (async () => {
-      await this.#validate(kept, abort.signal)
-      await this.#validate(
-        waiting.filter((task) => !kept.includes(task)),
-        abort.signal,
+    const { active = [], standby = [], warmup = [] } = this.#mine ?? {}
+    log.info({ generation: this.generationId, tasks: active, standby, warmup }, 'tasks assigned')
+    if (this.#assignment?.strangers.includes(memberId)) {
+      log.error(
+        { topology: this.#topology, others: this.#assignment.subTopologies },
+        'older processes of this application id run another topology: no tasks until they are gone; ' +
+          'if this is another application, give it an application id of its own',
       )
-    })()
-      .catch(this.#onFailure)
-      .finally(() => {
-        this.#validating = undefined
-        this.#fetcher.wake()
-      })
-    this.#validating = { tasks, abort, done }
+    }
   }
 
-  async #validate(tasks: readonly StreamTask[], signal: AbortSignal): Promise<void> {
-    const { client, applicationId, log, metrics } = this.#options
-    const fresh = tasks.filter(({ status }) => status === 'CREATED')
-    const startedAtMs = performance.now()
-    const validated = await validateTasks(
-      {
-        client,
-        admin: this.#admin,
-        applicationId,
-        groupId: applicationId,
-        log,
-        signal,
-        onProgress: ({ task, ...progress }) => this.restores.report(task, progress),
-      },
-      tasks,
-    ).finally(() => {
-      for (const { id } of tasks) this.restores.done(id)
-    })
-    if (validated === undefined || signal.aborted) return
-    for (const one of validated) if (!signal.aborted) await this.#startTask(one)
-    const records = validated.reduce((sum, { applied }) => sum + applied, 0)
-    metrics.restored.inc(records)
-    const ms = Math.round(performance.now() - startedAtMs)
-    if (fresh.length > 0 || records > 0)
-      log.info({ tasks: tasks.map(({ id }) => id), records, ms }, 'state is complete')
-  }
-
-  /** A task keeps its live objects only if nothing was replayed and its offsets are what it thinks they are. */
-  async #startTask({ task, inputs, clock, applied }: ValidatedTask): Promise<void> {
-    const untouched =
-      !task.stale &&
-      applied === 0 &&
-      task.processor.inputs.size === inputs.size &&
-      [...inputs].every(([topic, offset]) => task.processor.inputs.get(topic) === offset)
-    if (!untouched) await task.start(inputs, clock, performance.now())
-    task.status = 'RUNNING'
-    this.#fetcher.assign(task.inputs)
-    this.#countTasks()
-  }
-
-  async #stopValidating(): Promise<void> {
-    const validating = this.#validating
-    if (validating === undefined) return
-    validating.abort.abort()
-    await validating.done
+  get #mine(): AssignedMember | undefined {
+    const { memberId } = this.#member.generation ?? {}
+    return this.#assignment?.members.find((member) => member.memberId === memberId)
   }
 
   async #step(): Promise<void> {
@@ -439,10 +383,12 @@ export class StreamInstance {
   }
 
   async #process(chunk: FetchedChunk): Promise<void> {
-    const task = this.#running().find(
-      ({ partition, processor }) =>
-        partition === chunk.partition && processor.inputs.get(chunk.topic) === chunk.fetchOffset,
-    )
+    const task = this.#tasks
+      .running()
+      .find(
+        ({ partition, processor }) =>
+          partition === chunk.partition && processor.inputs.get(chunk.topic) === chunk.fetchOffset,
+      )
     const generation = this.#member.generation
     if (task === undefined || generation === undefined) return
     if (this.#commits.isFull) {
@@ -466,16 +412,18 @@ export class StreamInstance {
     if (this.#commits.busy || generation === undefined) return
     const nowMs = performance.now()
     const due = this.#commits.hasWork && (this.#commits.isFull || nowMs >= this.#commits.dueAtMs(this.#inputIsLight))
-    if (due || this.#announcementDueAtMs() <= nowMs || this.#quiet.dueAmong(this.#running(), nowMs)) {
+    if (due || this.#announcementDueAtMs() <= nowMs || this.#quiet.dueAmong(this.#tasks.running(), nowMs)) {
       this.#freeze(generation)
     }
   }
 
   #freeze(generation: GroupGeneration): void {
     const nowMs = performance.now()
-    const tasks = this.#running().filter(
-      (task) => task.processor.touched || task.processor.nextAnnouncementMs <= nowMs || this.#quiet.advance(task),
-    )
+    const tasks = this.#tasks
+      .running()
+      .filter(
+        (task) => task.processor.touched || task.processor.nextAnnouncementMs <= nowMs || this.#quiet.advance(task),
+      )
     if (tasks.length > 0) this.#commits.start(tasks, generation, this.#onFailure)
   }
 
@@ -484,7 +432,10 @@ export class StreamInstance {
   }
 
   #announcementDueAtMs(): number {
-    return Math.min(Number.POSITIVE_INFINITY, ...this.#running().map(({ processor }) => processor.nextAnnouncementMs))
+    return Math.min(
+      Number.POSITIVE_INFINITY,
+      ...this.#tasks.running().map(({ processor }) => processor.nextAnnouncementMs),
+    )
   }
 
   /** Until something is to be done although nothing was fetched. */
@@ -493,10 +444,6 @@ export class StreamInstance {
     const nowMs = performance.now()
     const commitMs = this.#commits.hasWork ? this.#commits.dueAtMs(this.#inputIsLight) - nowMs : LONGEST_WAIT_MS
     return Math.max(0, Math.min(LONGEST_WAIT_MS, commitMs, this.#announcementDueAtMs() - nowMs))
-  }
-
-  #running(): StreamTask[] {
-    return [...this.#tasks.values()].filter(({ status }) => status === 'RUNNING')
   }
 
   /** Told by a commit or a restore that runs beside the loop. */
@@ -525,16 +472,14 @@ export class StreamInstance {
    * is validated again.
    */
   async #discard(cause: RollbackCause): Promise<void> {
-    await this.#stopValidating()
+    await this.#tasks.halt()
     await this.#commits.settled()
     this.#failure = undefined
     this.#commits.drop()
     this.#fetcher.unassignAll()
-    const knownUntilMs = ownedUntilMs(this.membership, performance.now())
-    for (const task of this.#tasks.values()) task.rollBack(knownUntilMs)
+    this.#tasks.rollBack(ownedUntilMs(this.membership, performance.now()))
     this.#producerReady = false
     this.#options.metrics.rollbacks.inc({ cause })
-    this.#countTasks()
   }
 
   /** Throws what a rollback does not mend. */
@@ -550,12 +495,6 @@ export class StreamInstance {
     const known = retriable || error instanceof StreamsError
     if (!known && this.#failures >= MAX_SAME_FAILURES) throw error
     if (this.#failures <= 1) log.warn({ reason: messageOf(error) }, 'rolled back to the last commit')
-  }
-
-  #countTasks(): void {
-    const { tasks } = this.#options.metrics
-    tasks.reset()
-    for (const { status } of this.#tasks.values()) tasks.inc({ state: status })
   }
 }
 

@@ -6,7 +6,9 @@ import type { KafkaLog } from '../kafka/config.js'
 import type { StreamTask } from '../processing/stream-task.js'
 import { changelogTopic, DELETE_RETENTION_MS } from './changelog-topics.js'
 import { storeRange } from '../state/store-keys.js'
-import { replay, type ReplayProgress, type ReplayTarget } from './replay.js'
+import { changelogsIn } from '../commit/offset-metadata.js'
+import { failpoint } from '../failpoints.js'
+import type { ChangelogReader, RestoreTarget } from './changelog-reader.js'
 
 const UNSTABLE_POLL_MS = 10
 
@@ -16,8 +18,7 @@ export interface ValidateContext {
   applicationId: string
   groupId: string
   log: KafkaLog
-  signal: AbortSignal
-  onProgress?: (progress: ReplayProgress) => void
+  reader: ChangelogReader
 }
 
 /** Where a task goes on. */
@@ -36,73 +37,149 @@ interface ChangelogEnds {
   readonly highWatermark: number
 }
 
+type Ends = ReadonlyMap<string, ReadonlyMap<number, ChangelogEnds>>
+
 /**
  * To be done for every task before it may process, at every assignment and after every rollback, kept tasks included.
- * The order matters: offsets may be stable while the changelog's last stable offset is still behind, so the end of the
- * changelog is taken after the offsets, and it is the high watermark.
- * @returns undefined when the signal was raised meanwhile
- * @throws StreamsError OFFSETS_LOST or TOPICS; KafkaError when Kafka does not answer
+ * Each task is started as soon as it is complete itself. The order matters: offsets may be stable while the changelog's
+ * last stable offset is still behind, so the end of the changelog is taken after the offsets, and it is the high
+ * watermark. Ends early, with nothing half done, when `signal` is raised.
+ * @throws StreamsError OFFSETS_LOST, CHANGELOG_LOST or TOPICS; KafkaError when Kafka does not answer; what `start` throws
  */
 export async function validateTasks(
   context: ValidateContext,
   tasks: readonly StreamTask[],
-): Promise<ValidatedTask[] | undefined> {
-  if (tasks.length === 0) return []
-
-  // a. The committed offsets, once no transaction holds them back any more.
-  const committed = await stableOffsets(context, tasks)
-  if (committed === undefined) return undefined
-
-  // b. Only then the ends of the changelogs, transactions that are being committed included.
-  const ends = await changelogEnds(context, tasks)
-
-  // c. Replay up to there.
-  const targets: ReplayTarget[] = []
-  for (const task of tasks) {
-    await distrust(context, task, ends)
-    for (const { name: store } of task.subTopology.stores) {
-      const topic = changelogTopic(context.applicationId, store)
-      const { topicId, logStart, highWatermark } = ends.get(topic)!.get(task.partition)!
-      if (task.state.changelog(store) === undefined) task.state.begin(store, topicId, logStart)
-      targets.push({ state: task.state, store, topic, partition: task.partition, endOffset: highWatermark })
+  signal: AbortSignal,
+  start: (validated: ValidatedTask) => Promise<void>,
+): Promise<void> {
+  const failed = new AbortController()
+  const either = AbortSignal.any([signal, failed.signal])
+  const restoring: Promise<void>[] = []
+  let open = tasks
+  while (open.length > 0 && !either.aborted) {
+    // a. The committed offsets, once no transaction holds them back any more.
+    const committed = await committedOffsets(context, open)
+    await failpoint('task.offsets-read')
+    const stable = open.filter((task) => sourcesOf(task).every((at) => !committed.get(at)!.unstable))
+    open = open.filter((task) => !stable.includes(task))
+    if (stable.length > 0) {
+      // b. Only then the ends of the changelogs, transactions that are being committed included.
+      const ends = await changelogEnds(context, stable)
+      await failpoint('task.ends-read')
+      // c. Replay up to there, each task by itself.
+      for (const task of stable) {
+        const work = validateTask(context, task, { committed, ends }, either, start)
+        restoring.push(work)
+        work.catch(() => failed.abort())
+      }
     }
+    if (open.length > 0) await delay(UNSTABLE_POLL_MS)
   }
-  const { log, signal, onProgress } = context
-  const applied = await replay(context.client, targets, { log, signal, ...(onProgress && { onProgress }) })
-  if (signal.aborted) return undefined
+  const outcomes = await Promise.allSettled(restoring)
+  const failure = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failure !== undefined) throw failure.reason
+}
 
-  return Promise.all(
-    tasks.map(async (task) => {
-      const { inputs, clock } = await startingPoint(context, task, committed, ends)
-      return { task, inputs, clock, applied: applied.get(task.id) ?? 0 }
-    }),
-  )
+async function validateTask(
+  context: ValidateContext,
+  task: StreamTask,
+  { committed, ends }: { committed: Committed; ends: Ends },
+  signal: AbortSignal,
+  start: (validated: ValidatedTask) => Promise<void>,
+): Promise<void> {
+  for (const at of sourcesOf(task)) checkCommitted(context, task, committed.get(at)!.metadata, ends)
+  const targets = await prepareTask(context, task, ends)
+  await failpoint('task.state-checked')
+  const applied = await context.reader.restore(task.state, targets, signal)
+  if (applied === undefined) return
+  await failpoint('task.restored')
+  const { inputs, clock } = await startingPoint(context, task, committed, ends)
+  if (signal.aborted) return
+  await start({ task, inputs, clock, applied })
+  await failpoint('task.started')
+}
+
+/**
+ * Readies the state of standbys: what cannot be brought up to date is dropped.
+ * @returns by task what its reader is to follow
+ */
+export async function prepareStandbys(
+  context: ValidateContext,
+  tasks: readonly StreamTask[],
+): Promise<Map<StreamTask, RestoreTarget[]>> {
+  if (tasks.length === 0) return new Map()
+  const ends = await changelogEnds(context, tasks)
+  return new Map(await Promise.all(tasks.map(async (task) => [task, await prepareTask(context, task, ends)] as const)))
+}
+
+/** Drops state that cannot be used, and begins where there is none. */
+async function prepareTask(context: ValidateContext, task: StreamTask, ends: Ends): Promise<RestoreTarget[]> {
+  await distrust(context, task, ends)
+  return task.subTopology.stores.map(({ name: store }) => {
+    const topic = changelogTopic(context.applicationId, store)
+    const { topicId, logStart, highWatermark } = ends.get(topic)!.get(task.partition)!
+    if (task.state.changelog(store) === undefined) task.state.begin(store, topicId, logStart)
+    return { state: task.state, store, topic, partition: task.partition, endOffset: highWatermark }
+  })
 }
 
 /** `topic-partition` -> offset (-1: none) and metadata. */
-type Committed = ReadonlyMap<string, { offset: number; metadata: string }>
+type Committed = ReadonlyMap<string, { offset: number; metadata: string; unstable: boolean }>
 
-async function stableOffsets(
-  { admin, groupId, signal }: ValidateContext,
-  tasks: readonly StreamTask[],
-): Promise<Committed | undefined> {
+/** `topic-partition` of everything the task reads. */
+function sourcesOf({ subTopology, partition }: StreamTask): string[] {
+  return subTopology.sourceTopics.map((topic) => `${topic}-${partition}`)
+}
+
+async function committedOffsets({ admin, groupId }: ValidateContext, tasks: readonly StreamTask[]): Promise<Committed> {
   const wanted = new Map<string, number[]>()
   for (const { subTopology, partition } of tasks) {
     for (const topic of subTopology.sourceTopics) wanted.set(topic, [...(wanted.get(topic) ?? []), partition])
   }
-  while (!signal.aborted) {
-    const offsets = await admin.committedOffsets(groupId, wanted, { requireStable: true })
-    if (offsets.every(({ unstable }) => !unstable)) {
-      return new Map(
-        offsets.map(({ topic, partition, offset, metadata }) => [`${topic}-${partition}`, { offset, metadata }]),
-      )
-    }
-    await delay(UNSTABLE_POLL_MS)
-  }
-  return undefined
+  const offsets = await admin.committedOffsets(groupId, wanted, { requireStable: true })
+  return new Map(offsets.map((one) => [`${one.topic}-${one.partition}`, one]))
 }
 
-async function changelogEnds({ admin, applicationId }: ValidateContext, tasks: readonly StreamTask[]) {
+/**
+ * What was committed with the offsets has to be in the changelogs: a changelog that was deleted, made anew or cut short
+ * would otherwise pass for a state in which nothing has happened yet.
+ */
+function checkCommitted(
+  { applicationId }: ValidateContext,
+  { id, partition, subTopology }: StreamTask,
+  metadata: string,
+  ends: Ends,
+): void {
+  const known = changelogsIn(metadata)
+  const ours = subTopology.stores.map(({ name }) => name)
+  const theirs = Object.keys(known)
+  if (theirs.length > 0 && ours.length > 0 && !theirs.some((store) => ours.includes(store))) {
+    throw new StreamsError(
+      'TOPICS',
+      `application id '${applicationId}' was used by another topology: its task ${id} kept ${theirs.join(', ')}, this ` +
+        `one keeps ${ours.join(', ')}. Give this application an id of its own, or clear the old one with 'streams reset'`,
+      { task: id },
+    )
+  }
+  for (const store of ours) {
+    const committed = known[store]
+    if (committed === undefined) continue
+    const topic = changelogTopic(applicationId, store)
+    const { topicId, highWatermark } = ends.get(topic)!.get(partition)!
+    const anew = committed.topicId !== topicId
+    if (!anew && committed.end <= highWatermark) continue
+    const what = anew ? 'was deleted and made anew' : `ends at ${highWatermark}`
+    throw new StreamsError(
+      'CHANGELOG_LOST',
+      `changelog ${topic}-${partition} ${what}, but the group's offsets belong to a state that reached ` +
+        `${committed.end} in it: going on would compute from a state that lacks what was lost. Bring the topic back from ` +
+        `a backup, or start over with 'streams reset'`,
+      { task: id, topic, partition, store },
+    )
+  }
+}
+
+async function changelogEnds({ admin, applicationId }: ValidateContext, tasks: readonly StreamTask[]): Promise<Ends> {
   const partitions = new Map<string, number[]>()
   for (const { subTopology, partition } of tasks) {
     for (const { name } of subTopology.stores) {
@@ -118,8 +195,10 @@ async function changelogEnds({ admin, applicationId }: ValidateContext, tasks: r
       if (topicId === undefined) {
         throw new StreamsError('TOPICS', `changelog topic ${topic} is gone: restart to have it made anew`, { topic })
       }
-      const highWatermarks = await admin.listOffsets(topic, numbers, 'latest', 'read_uncommitted')
-      const logStarts = await admin.listOffsets(topic, numbers, 'earliest', 'read_uncommitted')
+      const [highWatermarks, logStarts] = await Promise.all([
+        admin.listOffsets(topic, numbers, 'latest', 'read_uncommitted'),
+        admin.listOffsets(topic, numbers, 'earliest', 'read_uncommitted'),
+      ])
       ends.set(
         topic,
         new Map(
@@ -135,11 +214,7 @@ async function changelogEnds({ admin, applicationId }: ValidateContext, tasks: r
 }
 
 /** Rebuilds state that cannot be brought up to date by replaying from its position. */
-async function distrust(
-  { applicationId, log }: ValidateContext,
-  task: StreamTask,
-  ends: ReadonlyMap<string, ReadonlyMap<number, ChangelogEnds>>,
-): Promise<void> {
+async function distrust({ applicationId, log }: ValidateContext, task: StreamTask, ends: Ends): Promise<void> {
   if (task.state.broken) await task.reopen()
   const reason = task.subTopology.stores
     .map(({ name }) => {
@@ -159,8 +234,9 @@ async function distrust(
 }
 
 /** State that missed a tombstone would bring a deleted key back; half of the time tombstones are kept is the limit. */
-function tooOld({ state, status }: StreamTask): string | undefined {
-  const old = state.found && status === 'CREATED' && Date.now() - state.meta.persistedAtMs > DELETE_RETENTION_MS / 2
+function tooOld({ state, currentUntilMs }: StreamTask): string | undefined {
+  const sinceMs = Math.min(Date.now() - state.meta.persistedAtMs, performance.now() - currentUntilMs)
+  const old = state.found && sinceMs > DELETE_RETENTION_MS / 2
   return old ? 'it is so old that deletions may be missing' : undefined
 }
 
@@ -169,7 +245,7 @@ async function startingPoint(
   { admin, applicationId, log }: ValidateContext,
   task: StreamTask,
   committed: Committed,
-  ends: ReadonlyMap<string, ReadonlyMap<number, ChangelogEnds>>,
+  ends: Ends,
 ): Promise<{ inputs: Map<string, number>; clock: string }> {
   const { partition, state, subTopology } = task
   const inputs = new Map<string, number>()
@@ -185,11 +261,11 @@ async function startingPoint(
     } else if (changelogsAreWhole && (await isEmpty(task))) {
       inputs.set(topic, (await admin.listOffsets(topic, [partition], 'earliest', 'read_committed')).get(partition)!)
     } else {
-      const stored = state.meta.inputs[topic]
+      const stored = state.progress?.inputs[topic]
       if (stored === undefined) throw offsetsLost(task.id, topic, partition)
-      log.warn({ task: task.id, topic, offset: stored }, 'the group has no offset: going on where the local state ends')
+      log.warn({ task: task.id, topic, offset: stored }, 'the group has no offset: going on where the state ends')
       inputs.set(topic, stored)
-      clock = state.meta.clock
+      clock = state.progress!.clock
     }
   }
   return { inputs, clock }
@@ -210,9 +286,9 @@ async function isEmpty({ state, subTopology }: StreamTask): Promise<boolean> {
 function offsetsLost(task: string, topic: string, partition: number): StreamsError {
   return new StreamsError(
     'OFFSETS_LOST',
-    `task ${task} has state but the group has no offset for ${topic}-${partition}, and no local state tells where it ends: ` +
+    `task ${task} has state but the group has no offset for ${topic}-${partition}, and nothing in the state tells where it ends: ` +
       `going on from the start would count everything twice. Set the group's offsets explicitly ` +
-      `(kafka-consumer-groups --reset-offsets), or delete the changelog topics to start over`,
+      `(kafka-consumer-groups --reset-offsets), or start over with 'streams reset'`,
     { task, topic, partition },
   )
 }

@@ -1,7 +1,11 @@
 import { changelogTopic } from '../changelog/changelog-topics.js'
-import type { TransactionalProducer } from '../kafka/transactional-producer.js'
+import { failpoint } from '../failpoints.js'
+import type { TransactionalProducer, WrittenOffsets } from '../kafka/transactional-producer.js'
 import type { StreamTask } from '../processing/stream-task.js'
+import type { FrozenTask } from '../processing/task.js'
+import { encodeProgress, PROGRESS_HEADER } from '../state/progress.js'
 import type { FrozenInterval, Interval, Stamp } from './interval.js'
+import { offsetMetadata } from './offset-metadata.js'
 
 /**
  * Ends an interval: announces what is to be published, encodes what changed, and adds it to the interval's records.
@@ -19,9 +23,11 @@ export function freeze(
     const timestampMs = Math.max(0, task.processor.clock.streamTimeMs)
     for (const [store, writes] of frozen.changes) {
       const topic = changelogTopic(applicationId, store)
-      for (const { key, value } of writes) {
-        interval.records.append(topic, task.partition, key, value ?? null, timestampMs)
-      }
+      const last = writes.length - 1
+      writes.forEach(({ key, value }, at) => {
+        const headers = at === last ? [{ key: PROGRESS_HEADER, value: encodeProgress(frozen.progress) }] : []
+        interval.records.append(topic, task.partition, key, value ?? null, timestampMs, headers)
+      })
     }
     return { task, frozen }
   })
@@ -39,37 +45,68 @@ export async function commit(
   { stamp, records, tasks }: FrozenInterval,
   { applicationId, groupId }: { applicationId: string; groupId: string },
 ): Promise<number> {
+  await failpoint('commit.frozen')
   // 1. Outputs and changelog records. Crash: an open transaction, which the next InitProducerId or the broker's timeout
   //    aborts; nobody who reads committed records sees them.
   const written = await producer.produce(records)
+  await failpoint('commit.produced')
 
   // 2. The offsets, with the generation and the member id of this interval: the broker refuses them from an instance
   //    that was expelled meanwhile. Never left out, also when no input was read: it is what fences. Crash: as after 1.
-  const offsets = tasks.flatMap(({ task, frozen }) =>
-    [...frozen.inputs].map(([topic, offset]) => ({ topic, partition: task.partition, offset, metadata: frozen.clock })),
+  const positions = new Map(
+    tasks.map(({ task, frozen }) => [task, positionsAfter(task, frozen, written, applicationId)]),
   )
+  const offsets = tasks.flatMap(({ task, frozen }) => {
+    const metadata = offsetMetadata(frozen.progress.clock, changelogsAfter(task, positions.get(task)!))
+    return Object.entries(frozen.progress.inputs).map(([topic, offset]) => {
+      return { topic, partition: task.partition, offset, metadata }
+    })
+  })
   await producer.sendOffsets({ groupId, ...stamp }, offsets)
+  await failpoint('commit.offsets-sent')
 
   // 3. Commit. Crash: committed or not, the broker decides; either way the engines do not have it, and on restart the
   //    committed offsets and the changelogs' tail say what happened.
   await producer.end('commit')
   const visibleAtMs = Date.now()
+  await failpoint('commit.ended')
   for (const { task, frozen } of tasks) task.committed(frozen)
 
   // 4. The engines, one batch each. Crash: those not reached are behind by one interval, which is replayed from the
   //    changelog's tail; never ahead.
   //    All are waited for, also when one fails: a rollback must not meet a write that is still under way.
   const persisted = await Promise.allSettled(
-    tasks.map(async ({ task, frozen }) => {
-      const positions = new Map<string, number>()
-      for (const store of frozen.changes.keys()) {
-        const next = written.get(changelogTopic(applicationId, store))?.get(task.partition)
-        if (next !== undefined) positions.set(store, next)
-      }
-      await task.persist(frozen, positions)
+    tasks.map(async ({ task, frozen }, at) => {
+      if (at > 0) await failpoint('commit.persisting')
+      await task.persist(frozen, positions.get(task)!)
     }),
   )
   const failed = persisted.find((outcome) => outcome.status === 'rejected')
   if (failed !== undefined) throw failed.reason
+  await failpoint('commit.persisted')
   return visibleAtMs
+}
+
+/** Per store that was written: how far the task's partition of its changelog is now. */
+function positionsAfter(
+  task: StreamTask,
+  frozen: FrozenTask,
+  written: WrittenOffsets,
+  applicationId: string,
+): Map<string, number> {
+  const positions = new Map<string, number>()
+  for (const store of frozen.changes.keys()) {
+    const next = written.get(changelogTopic(applicationId, store))?.get(task.partition)
+    if (next !== undefined) positions.set(store, next)
+  }
+  return positions
+}
+
+function changelogsAfter({ state, subTopology }: StreamTask, positions: ReadonlyMap<string, number>) {
+  return Object.fromEntries(
+    subTopology.stores.map(({ name }) => {
+      const { topicId, position } = state.changelog(name)!
+      return [name, { topicId, end: positions.get(name) ?? position }]
+    }),
+  )
 }

@@ -4,7 +4,10 @@ import { balancedAssignor } from './balanced-assignor.js'
 
 function assign(counts: Record<string, number>, members: { memberId: string; topics: string[] }[]) {
   const assignor = balancedAssignor(async () => new Map(Object.entries(counts)))
-  return assignor.assign(members.map((member) => ({ ...member, userData: Buffer.alloc(0) })))
+  return assignor.assign(
+    members.map((member) => ({ ...member, userData: Buffer.alloc(0) })),
+    1,
+  )
 }
 
 test('every partition has exactly one owner, and nobody has more than one partition more than another', async () => {

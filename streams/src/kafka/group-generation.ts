@@ -2,12 +2,12 @@
 export interface GroupAssignor {
   readonly name: string
   /** What this member tells the leader; called synchronously before every JoinGroup. */
-  userData(): Buffer
+  userData(standing: { expelled: boolean }): Buffer
   /**
    * Called on the leader only, between JoinGroup and SyncGroup, so it has less than the session timeout. A member left
    * out gets nothing. A retriable KafkaError makes the group join again, anything else rejects the leader's join().
    */
-  assign(members: readonly AssignableMember[]): Promise<Map<string, MemberAssignment>>
+  assign(members: readonly AssignableMember[], generationId: number): Promise<Map<string, MemberAssignment>>
 }
 
 export interface AssignableMember {

@@ -176,7 +176,7 @@ describe('joining', () => {
     const { assign } = balanced()
     const failOnce: GroupAssignor = {
       ...balanced(),
-      assign: (all) => (calls++ === 0 ? Promise.reject(KafkaError.connection('away', false)) : assign(all)),
+      assign: (...args) => (calls++ === 0 ? Promise.reject(KafkaError.connection('away', false)) : assign(...args)),
     }
     const generation = await memberOf(groupId, { assignor: failOnce }).join()
     expect(calls).toBe(2)

@@ -1,3 +1,4 @@
+import { failpoint } from '../failpoints.js'
 import { KafkaAdmin } from './admin.js'
 import type { KafkaClient } from './client.js'
 import type { KafkaLog } from './config.js'
@@ -54,6 +55,8 @@ export class GroupMember {
   /** Dropped here but perhaps still known to the coordinator, where it would hold up the next rebalance. */
   #formerMemberId = ''
   #joining: Promise<GroupGeneration> | undefined
+  /** The group went on without us since the last generation we were part of. */
+  #expelled = false
   #leaving = false
   #failing = false
   #closing: Promise<void> | undefined
@@ -100,6 +103,11 @@ export class GroupMember {
     return this.#joining
   }
 
+  /** Has the leader decide again, with what this member tells of itself now: as if the group had asked for a rebalance. */
+  askToRebalance(): void {
+    if (this.#state === 'stable') this.#become('rebalance-needed')
+  }
+
   /** Leaves the group, so that the others need not wait for the session to end; a join() in progress is rejected. */
   async leave(): Promise<void> {
     this.#leaving = true
@@ -143,6 +151,7 @@ export class GroupMember {
         const generation = await this.#tryJoin(backoff)
         if (generation === undefined) continue
         this.#generation = generation
+        this.#expelled = false
         this.#become('stable')
         return generation
       }
@@ -183,7 +192,7 @@ export class GroupMember {
     const { groupId, sessionTimeoutMs, rebalanceTimeoutMs, assignor, topics } = this.#options
     await this.#client.connect()
     const coordinator = await this.#client.coordinatorOf('group', groupId)
-    const metadata = encodeSubscription({ topics, userData: assignor.userData() })
+    const metadata = encodeSubscription({ topics, userData: assignor.userData({ expelled: this.#expelled }) })
     const joined = await this.#client.send(
       coordinator,
       joinGroupRequest({
@@ -220,7 +229,8 @@ export class GroupMember {
   async #assign(joined: JoinGroupAnswer): Promise<{ memberId: string; assignment: Buffer }[]> {
     const members = joined.members.map(({ memberId, metadata }) => ({ memberId, ...decodeSubscription(metadata) }))
     try {
-      const assigned = await this.#options.assignor.assign(members)
+      const assigned = await this.#options.assignor.assign(members, joined.generationId)
+      await failpoint('rebalance.assigned')
       const nothing = { partitions: new Map<string, number[]>(), userData: Buffer.alloc(0) }
       return members.map(({ memberId }) => ({
         memberId,
@@ -239,6 +249,7 @@ export class GroupMember {
   async #recover(error: KafkaError, backoff: Backoff): Promise<void> {
     const { groupId, log } = this.#options
     if (EXPELLED.has(error.name)) {
+      this.#expelled = true
       this.#memberId = ''
     } else if (!OUTDATED.has(error.name)) {
       if (error.kind !== 'retriable') throw error
@@ -274,6 +285,7 @@ export class GroupMember {
   }
 
   #lose(error: KafkaError | undefined): void {
+    this.#expelled = true
     const { groupId, log } = this.#options
     log.warn(
       { groupId, memberId: this.#memberId, error: error?.message ?? 'no heartbeat was answered' },

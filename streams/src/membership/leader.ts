@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto'
+import { failpoint } from '../failpoints.js'
+import { changelogTopic } from '../changelog/changelog-topics.js'
+import type { KafkaAdmin } from '../kafka/admin.js'
 import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
 import type { GroupAssignor } from '../kafka/group-member.js'
 import { TransactionalProducer } from '../kafka/transactional-producer.js'
 import { messageOf } from '../errors.js'
-import { assignTasks, type AssignorMember } from './assignor.js'
+import { assignTasks, type AssignorOptions, type AssignorTask } from './assignor.js'
 import {
   decodeMemberMetadata,
   encodeMetadata,
   METADATA_VERSION,
   type AssignmentMap,
   type MemberMetadata,
+  type SubTopologyMetadata,
 } from './group-metadata.js'
 
 /** How long a rebalance waits for the transactions of dead instances to be ended. */
@@ -18,9 +22,10 @@ const FENCE_TIMEOUT_MS = 5_000
 
 export interface LeaderOptions {
   client: KafkaClient
+  admin: Pick<KafkaAdmin, 'listOffsets'>
   log: KafkaLog
-  /** Every task of the application with the topics whose partition of the same number it reads. */
-  tasks(): readonly { id: string; partition: number; topics: readonly string[] }[]
+  applicationId: string
+  assignor: AssignorOptions
   /** Of this member, at the time of the call. */
   metadata(): Omit<MemberMetadata, 'v'>
 }
@@ -29,13 +34,27 @@ export interface LeaderOptions {
  * The application's side of the group protocol: tells the leader who we are, and when we are the leader, decides who
  * does what, once, for everybody. Before tasks change hands it ends the transactions of instances that are gone: a dead
  * instance's open transaction would hold back its successor until the broker's timeout.
+ *
+ * Members that run another topology than the oldest member get no task, or they would take each other's state for their
+ * own. So in a rolling upgrade to another topology the new ones wait until the last old one is gone.
  */
-export function createAssignor({ client, log, tasks, metadata }: LeaderOptions): GroupAssignor {
+export function createAssignor({
+  client,
+  admin,
+  log,
+  applicationId,
+  assignor,
+  metadata,
+}: LeaderOptions): GroupAssignor {
   return {
     name: 'candlewick-streams',
-    userData: () => encodeMetadata({ v: METADATA_VERSION, ...metadata() }),
+    userData({ expelled }) {
+      const told = metadata()
+      // Somebody else may run by now what ran here.
+      return encodeMetadata({ v: METADATA_VERSION, ...told, ...(expelled && { running: [] }) })
+    },
 
-    async assign(members) {
+    async assign(members, generation) {
       const known = members.flatMap(({ memberId, userData }) => {
         const told = decodeMemberMetadata(userData)
         if (told === undefined) {
@@ -45,32 +64,107 @@ export function createAssignor({ client, log, tasks, metadata }: LeaderOptions):
         return [{ memberId, ...told }]
       })
       await fenceTheDead(client, log, known)
+      await failpoint('rebalance.dead-fenced')
 
-      const all = tasks()
-      const { active, rejected } = assignTasks(
-        known satisfies AssignorMember[],
-        all.map(({ id }) => id),
+      const { topology, insiders, strangers } = separate(known)
+      const ends = await changelogEnds(admin, applicationId, topology)
+      const tasks = topology.flatMap((sub) => tasksOf(sub, ends))
+      const { members: assigned, rejected } = assignTasks(
+        insiders.map((member) => ({ ...member, lags: lagsOf(member, tasks) })),
+        tasks,
+        assignor,
       )
       const map: AssignmentMap = {
         v: METADATA_VERSION,
         epoch: randomUUID(),
+        generation,
+        subTopologies: topology,
         rejected,
-        members: known
-          .filter(({ memberId }) => active.has(memberId))
+        strangers: strangers.map(({ memberId }) => memberId),
+        members: insiders
+          .filter(({ memberId }) => assigned.has(memberId))
           .map(({ memberId, instance, endpoint, transactionalId }) => {
-            return { memberId, instance, endpoint, transactionalId, active: active.get(memberId)! }
+            return { memberId, instance, endpoint, transactionalId, ...assigned.get(memberId)! }
           }),
       }
       const userData = encodeMetadata(map)
       return new Map(
         members.map(({ memberId }) => {
-          const held = new Set(active.get(memberId) ?? [])
-          const partitions = partitionsOf(all.filter(({ id }) => held.has(id)))
+          const held = new Set(assigned.get(memberId)?.active ?? [])
+          const partitions = partitionsOf(tasks.filter(({ id }) => held.has(id)))
           return [memberId, { partitions, userData }]
         }),
       )
     },
   }
+}
+
+type KnownMember = MemberMetadata & { readonly memberId: string }
+
+/** The oldest member's topology, and who shares it. */
+function separate(members: readonly KnownMember[]) {
+  const [oldest] = [...members].sort((a, b) => a.startedAtMs - b.startedAtMs)
+  const topology = oldest?.topology ?? []
+  const same = (member: KnownMember) => JSON.stringify(member.topology) === JSON.stringify(topology)
+  return { topology, insiders: members.filter(same), strangers: members.filter((member) => !same(member)) }
+}
+
+interface LeaderTask extends AssignorTask {
+  readonly partition: number
+  readonly topics: readonly string[]
+  /** Sum of the end offsets of its changelogs. */
+  readonly end: number
+}
+
+type Ends = ReadonlyMap<
+  string,
+  { readonly first: ReadonlyMap<number, number>; readonly end: ReadonlyMap<number, number> }
+>
+
+/** By store: where its changelog's partitions begin and end. */
+async function changelogEnds(
+  admin: LeaderOptions['admin'],
+  applicationId: string,
+  topology: readonly SubTopologyMetadata[],
+): Promise<Ends> {
+  const all = topology.flatMap(({ stores, partitions }) => stores.map((store) => ({ store, partitions })))
+  return new Map(
+    await Promise.all(
+      all.map(async ({ store, partitions }) => {
+        const topic = changelogTopic(applicationId, store)
+        const numbers = Array.from({ length: partitions }, (_, partition) => partition)
+        const [first, end] = await Promise.all([
+          admin.listOffsets(topic, numbers, 'earliest', 'read_uncommitted'),
+          admin.listOffsets(topic, numbers, 'latest', 'read_uncommitted'),
+        ])
+        return [store, { first, end }] as const
+      }),
+    ),
+  )
+}
+
+function tasksOf({ id, partitions, sourceTopics, stores }: SubTopologyMetadata, ends: Ends): LeaderTask[] {
+  return Array.from({ length: partitions }, (_, partition) => {
+    const sum = (at: 'first' | 'end') =>
+      stores.reduce((total, store) => total + ends.get(store)![at].get(partition)!, 0)
+    const end = sum('end')
+    return {
+      id: `${id}_${partition}`,
+      partition,
+      topics: sourceTopics,
+      stateful: stores.length > 0,
+      end,
+      records: end - sum('first'),
+    }
+  })
+}
+
+function lagsOf({ positions }: MemberMetadata, tasks: readonly LeaderTask[]): Map<string, number> {
+  return new Map(
+    tasks
+      .filter(({ id }) => positions[id] !== undefined)
+      .map(({ id, end }) => [id, Math.max(0, end - positions[id]!)] as const),
+  )
 }
 
 /** Topic -> partitions that these tasks read. */

@@ -7,8 +7,11 @@ import type { SubTopology } from '../topology/topology.js'
 import { TaskClock } from './task-clock.js'
 import { TaskProcessor, type FrozenTask, type TaskOutput } from './task.js'
 
-/** RESTORING until its state is complete, RUNNING while it processes, CLOSED for good. */
-export type TaskStatusName = 'CREATED' | 'RESTORING' | 'RUNNING' | 'CLOSED'
+/**
+ * CREATED: its state is open and nothing is done with it yet. RESTORING until its state is complete, RUNNING while it
+ * processes. STANDBY: it is kept up with its changelogs. CLOSED for good.
+ */
+export type TaskStatusName = 'CREATED' | 'RESTORING' | 'RUNNING' | 'STANDBY' | 'CLOSED'
 
 const NO_CHANGES: FrozenTask['changes'] = new Map()
 
@@ -39,7 +42,7 @@ export class StreamTask {
   expireAtStreamMs = 0
   /** Its live objects hold changes that were never committed: they must not be used again. */
   stale = true
-  /** performance.now() until which its state was current, while it is not running. */
+  /** performance.now() until which its state was surely current, while it is not running. */
   currentUntilMs = Number.NEGATIVE_INFINITY
   /** Its state was brought up to the group's offsets at least once: it can answer queries. */
   complete = false
@@ -96,6 +99,14 @@ export class StreamTask {
     this.suspend(knownUntilMs)
   }
 
+  /** From now on it is kept up with its changelogs and processes nothing. */
+  standBy(): void {
+    this.#processor.clear()
+    this.#unpersisted = NO_CHANGES
+    this.stale = true
+    this.status = 'STANDBY'
+  }
+
   /** Not to be processed before it was validated again; `knownUntilMs`: when it was last sure to be current. */
   suspend(knownUntilMs: number): void {
     if (this.status !== 'RUNNING') return
@@ -104,13 +115,13 @@ export class StreamTask {
   }
 
   /** The transaction is committed: queries see it from now on, also before the engine has it. */
-  committed({ changes, clock }: FrozenTask): void {
-    this.#committedClock.restore(clock)
+  committed({ changes, progress }: FrozenTask): void {
+    this.#committedClock.restore(progress.clock)
     this.#unpersisted = changes
   }
 
-  async persist({ changes, inputs, clock }: FrozenTask, positions: ReadonlyMap<string, number>): Promise<void> {
-    await this.state.persist({ changes, positions, inputs, clock })
+  async persist({ changes, progress }: FrozenTask, positions: ReadonlyMap<string, number>): Promise<void> {
+    await this.state.persist({ changes, positions, progress })
     this.#unpersisted = NO_CHANGES
     this.#processor.persisted()
   }
@@ -123,6 +134,7 @@ export class StreamTask {
       isolation === 'latest' && this.status === 'RUNNING'
         ? new LatestReads(engine, clock, graph.stores)
         : new CommittedReads(engine, () => {
+            if (this.status === 'STANDBY') this.#committedClock.restore(this.state.progress?.clock ?? '{}')
             const { streamTimeMs, closingClockMs } = this.#committedClock
             return { streamTimeMs, closingClockMs, unpersisted: this.#unpersisted }
           })

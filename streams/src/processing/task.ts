@@ -2,6 +2,7 @@ import type { FetchedChunk } from '../kafka/fetched-chunk.js'
 import { visitRecords } from '../kafka/records/decode.js'
 import { messageOf, StreamsError } from '../errors.js'
 import type { EngineWrite, Engine } from '../state/engine.js'
+import type { Progress } from '../state/progress.js'
 import type { CacheBudget } from '../state/object-cache.js'
 import type { NodeOf, RecordContext } from '../topology/nodes.js'
 import type { SubTopology } from '../topology/topology.js'
@@ -56,10 +57,8 @@ export interface TaskOutput extends OutputCollector {
 export interface FrozenTask {
   /** Changes per store, keys as in the changelog. */
   readonly changes: ReadonlyMap<string, readonly EngineWrite[]>
-  /** Next offset to read per input topic. */
-  readonly inputs: ReadonlyMap<string, number>
-  /** TaskClock.toMetadata() */
-  readonly clock: string
+  /** Which input the changes belong to. */
+  readonly progress: Progress
   /** When the first record of each chunk entered the system, epoch ms, where the topology says so. */
   readonly createdAtMs: readonly number[]
 }
@@ -216,7 +215,8 @@ export class TaskProcessor {
     this.#touched = false
     const createdAtMs = this.#createdAtMs
     this.#createdAtMs = []
-    return { changes, inputs: new Map(this.#inputs), clock: this.clock.toMetadata(), createdAtMs }
+    const progress = { inputs: Object.fromEntries(this.#inputs), clock: this.clock.toMetadata() }
+    return { changes, progress, createdAtMs }
   }
 
   /** The engine has what was frozen. */

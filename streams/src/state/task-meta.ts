@@ -1,4 +1,5 @@
 import { StreamsError } from '../errors.js'
+import type { Progress } from './progress.js'
 
 export const STATE_FORMAT = 1
 
@@ -10,6 +11,11 @@ export interface ChangelogPosition {
   readonly position: number
   /** The same, as of the last write that was synced to disk. */
   readonly syncedPosition: number
+  /**
+   * Which input the state belongs to, as of the last change replayed from this changelog. Absent: none was replayed since
+   * the task's own last commit. Null: one was, and which input it belongs to is not known yet.
+   */
+  readonly progress?: Progress | null
 }
 
 /** What a task knows of its own state; written in the same batch as the state, so that it is never ahead of it. */
@@ -20,9 +26,9 @@ export interface TaskMeta {
   readonly cleanClose: boolean
   readonly persistedAtMs: number
   readonly changelogs: Readonly<Record<string, ChangelogPosition>>
-  /** Next offset to read per input topic. */
+  /** Next offset to read per input topic, as of the last commit of its own; empty before the first. */
   readonly inputs: Readonly<Record<string, number>>
-  /** TaskClock.toMetadata() */
+  /** TaskClock.toMetadata(), likewise. */
   readonly clock: string
 }
 

@@ -1,18 +1,28 @@
 import type { Engine, EngineFactory, EngineWrite } from './engine.js'
+import { newest, type Progress } from './progress.js'
 import { META_KEY, storePrefix } from './store-keys.js'
 import { decodeTaskMeta, encodeTaskMeta, STATE_FORMAT, type ChangelogPosition, type TaskMeta } from './task-meta.js'
 
 /** Unsynced batches are lost only with the machine; this bounds how much of the changelog is replayed then. */
 const SYNC_EVERY_MS = 10_000
 
+/** What a commit changed. */
 export interface Persisted {
   /** Changes per store, keys as in the changelog. */
   changes: ReadonlyMap<string, readonly EngineWrite[]>
   /** Per store: the engine now holds every change before this offset of its changelog. */
   positions: ReadonlyMap<string, number>
-  /** Next offset to read per input topic; undefined when the state went on by a changelog, which does not tell. */
-  inputs: ReadonlyMap<string, number> | undefined
-  clock: string
+  progress: Progress
+}
+
+/** A piece of a changelog. */
+export interface Replayed {
+  store: string
+  changes: readonly EngineWrite[]
+  /** The engine now holds every change before this offset. */
+  position: number
+  /** Which input the last change belongs to; null when it does not tell, undefined when nothing was changed. */
+  progress: Progress | null | undefined
 }
 
 /** The durable side of a task: its engine and what the engine knows about itself. It is behind Kafka or even, never ahead. */
@@ -70,26 +80,41 @@ export class TaskState {
     this.#meta = { ...this.#meta, changelogs, persistedAtMs: Date.now() }
   }
 
-  /** Writes what a commit or a piece of changelog changed, in one batch with how far that brings us. */
-  async persist({ changes, positions, inputs, clock }: Persisted, now = { wallMs: Date.now(), ms: performance.now() }) {
-    const sync = now.ms - this.#syncedAtMs >= SYNC_EVERY_MS
-    const changelogs = mapValues(this.#meta.changelogs, (known, store) => {
-      const position = positions.get(store) ?? known.position
-      return { ...known, position, syncedPosition: sync ? position : known.syncedPosition }
+  /** Which input the state belongs to, once it is complete; undefined when that is not known. */
+  get progress(): Progress | undefined {
+    const { inputs, clock, changelogs } = this.#meta
+    const known = Object.values(changelogs).flatMap(({ progress }) => (progress === undefined ? [] : [progress]))
+    const own = Object.keys(inputs).length === 0 ? [] : [{ inputs, clock }]
+    return known.includes(null) ? undefined : newest([...own, ...known.filter((progress) => progress !== null)])
+  }
+
+  /** Changelog records it holds or has passed, over all stores: how far it is, as far as one number can tell. */
+  get position(): number {
+    return Object.values(this.#meta.changelogs).reduce((sum, { position }) => sum + position, 0)
+  }
+
+  /** Writes what a commit changed, in one batch with how far that brings us. */
+  async persist({ changes, positions, progress }: Persisted, now = currentTime()): Promise<void> {
+    const changelogs = mapValues(this.#meta.changelogs, ({ topicId, position, syncedPosition }, store) => {
+      return { topicId, position: positions.get(store) ?? position, syncedPosition }
     })
-    await this.#write(
-      changes,
-      {
-        ...this.#meta,
-        bootId: this.bootId,
-        cleanClose: false,
-        persistedAtMs: now.wallMs,
-        changelogs,
-        inputs: inputs === undefined ? {} : { ...this.#meta.inputs, ...Object.fromEntries(inputs) },
-        clock,
-      },
-      sync,
-    )
+    const { inputs, clock } = progress
+    await this.#advance(changes, { ...this.#meta, changelogs, inputs: { ...this.#meta.inputs, ...inputs }, clock }, now)
+  }
+
+  /** Writes a piece of changelog, in one batch with how far that brings us. */
+  async replay({ store, changes, position, progress }: Replayed, now = currentTime()): Promise<void> {
+    const known = this.#meta.changelogs[store]!
+    const moved = { ...known, position, ...(progress !== undefined && { progress }) }
+    const changelogs = { ...this.#meta.changelogs, [store]: moved }
+    await this.#advance(new Map([[store, changes]]), { ...this.#meta, changelogs }, now)
+  }
+
+  async #advance(changes: Persisted['changes'], meta: TaskMeta, now: ReturnType<typeof currentTime>): Promise<void> {
+    const sync = now.ms - this.#syncedAtMs >= SYNC_EVERY_MS
+    const changelogs = sync ? mapValues(meta.changelogs, synced) : meta.changelogs
+    const written = { bootId: this.bootId, cleanClose: false, persistedAtMs: now.wallMs, changelogs }
+    await this.#write(changes, { ...meta, ...written }, sync)
     if (sync) this.#syncedAtMs = now.ms
   }
 
@@ -118,7 +143,7 @@ export class TaskState {
   /** A clean close: everything is synced, and says so. */
   async close(): Promise<void> {
     if (!this.#broken && Object.keys(this.#meta.changelogs).length > 0) {
-      const changelogs = mapValues(this.#meta.changelogs, (known) => ({ ...known, syncedPosition: known.position }))
+      const changelogs = mapValues(this.#meta.changelogs, synced)
       await this.#write(new Map(), { ...this.#meta, bootId: this.bootId, cleanClose: true, changelogs }, true)
     }
     await this.engine.close()
@@ -156,6 +181,14 @@ export class TaskState {
       clock: '{}',
     }
   }
+}
+
+function synced(known: ChangelogPosition): ChangelogPosition {
+  return { ...known, syncedPosition: known.position }
+}
+
+function currentTime() {
+  return { wallMs: Date.now(), ms: performance.now() }
 }
 
 /** After a power cut only what was synced is sure to be there; changelog values are absolute, so replaying more heals. */

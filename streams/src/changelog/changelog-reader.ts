@@ -1,0 +1,234 @@
+import { failpoint } from '../failpoints.js'
+import type { KafkaClient } from '../kafka/client.js'
+import type { KafkaLog } from '../kafka/config.js'
+import { KafkaError } from '../kafka/errors.js'
+import type { FetchedChunk } from '../kafka/fetched-chunk.js'
+import { Fetcher } from '../kafka/fetcher.js'
+import type { TaskState } from '../state/task-state.js'
+import { readChanges } from './read-changes.js'
+import type { RestoreProgress } from './restore-progress.js'
+
+/** One changelog partition, and the state that is made of it. */
+export interface ChangelogPartition {
+  readonly state: TaskState
+  readonly store: string
+  readonly topic: string
+  readonly partition: number
+}
+
+/** A partition that is to be read up to an end. */
+export interface RestoreTarget extends ChangelogPartition {
+  /** Every offset before this one is to be passed. */
+  readonly endOffset: number
+}
+
+export interface ChangelogReaderOptions {
+  log: KafkaLog
+  /** Told how each restore goes on. */
+  restores: RestoreProgress
+  /** A standby cannot be kept up: its engine failed, or its changelog no longer has what comes next. */
+  onStandbyFailure(taskId: string, error: unknown): void
+}
+
+interface Followed extends ChangelogPartition {
+  /** Infinity: to be kept up for good. */
+  endOffset: number
+  /** performance.now() of the last fetch that saw nothing more to come; -Infinity before the first. */
+  currentAtMs: number
+}
+
+interface Restore {
+  readonly state: TaskState
+  readonly open: Set<Followed>
+  restored: number
+  readonly resolve: (restored: number) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Of one partition at a time; more at once means fewer values that are overwritten a moment later. */
+const FETCH_BYTES = 4 << 20
+const BUFFER_BYTES = 32 << 20
+/** How often a quiet changelog tells that it is: the finest a standby's staleness can be. */
+const NEWS_EVERY_MS = 100
+
+/**
+ * The one loop that brings engines up to their changelogs, for all tasks of an instance: reads committed records from each
+ * stored position on, keeps the last value per key of a chunk, and writes it in one batch with the new position. A restore
+ * ends at an offset; a standby never does, and waits while anything is being restored. Stopping anywhere loses nothing.
+ *
+ * Chunks of different tasks are decoded while others are being written; those of one task follow one another.
+ */
+export class ChangelogReader {
+  readonly #options: ChangelogReaderOptions
+  readonly #fetcher: Fetcher
+  readonly #followed = new Map<string, Followed>()
+  readonly #restores = new Map<string, Restore>()
+  /** By task: the write that is under way. */
+  readonly #writing = new Map<string, Promise<void>>()
+  readonly #stop = new AbortController()
+  #running: Promise<void> | undefined
+
+  constructor(client: KafkaClient, options: ChangelogReaderOptions) {
+    this.#options = options
+    this.#fetcher = new Fetcher(client, {
+      isolation: 'read_committed',
+      maxWaitMs: NEWS_EVERY_MS,
+      maxBytesPerPartition: FETCH_BYTES,
+      maxBufferedBytes: BUFFER_BYTES,
+      log: options.log,
+    })
+  }
+
+  /**
+   * Replays a task's changelogs until every target has reached its end.
+   * @returns how many records were applied; undefined when `signal` was raised, after which nothing more is written
+   * @throws KafkaError or the engine's error
+   */
+  async restore(state: TaskState, targets: readonly RestoreTarget[], signal: AbortSignal): Promise<number | undefined> {
+    const behind = targets.filter((target) => positionOf(target) < target.endOffset)
+    if (behind.length === 0) return signal.aborted ? undefined : 0
+    const stop = () => void this.forget(state.taskId)
+    signal.addEventListener('abort', stop)
+    try {
+      if (signal.aborted) return undefined
+      const restored = await new Promise<number>((resolve, reject) => {
+        const open = new Set(behind.map((target) => ({ ...target, currentAtMs: Number.NEGATIVE_INFINITY })))
+        const restore = { state, open, restored: 0, resolve, reject }
+        this.#restores.set(state.taskId, restore)
+        this.#tell(restore, 0)
+        this.#add([...open])
+      })
+      return signal.aborted ? undefined : restored
+    } finally {
+      signal.removeEventListener('abort', stop)
+      await this.forget(state.taskId)
+    }
+  }
+
+  /** Keeps a task's state up with its changelogs until `forget()`. */
+  follow(partitions: readonly ChangelogPartition[]): void {
+    this.#add(
+      partitions.map((one) => ({
+        ...one,
+        endOffset: Number.POSITIVE_INFINITY,
+        currentAtMs: Number.NEGATIVE_INFINITY,
+      })),
+    )
+  }
+
+  /** Reads no more for a task; resolves when nothing is being written for it any more. */
+  async forget(taskId: string): Promise<void> {
+    const gone = [...this.#followed.values()].filter(({ state }) => state.taskId === taskId)
+    for (const one of gone) this.#followed.delete(nameOf(one))
+    this.#fetcher.unassign(gone)
+    const restore = this.#restores.get(taskId)
+    this.#restores.delete(taskId)
+    this.#options.restores.done(taskId)
+    this.#giveWay()
+    await this.#writing.get(taskId)
+    restore?.resolve(restore.restored)
+  }
+
+  /** performance.now() at which the state of a standby was last known to be current; -Infinity before that. */
+  currentAtMs(taskId: string): number {
+    const mine = [...this.#followed.values()].filter(({ state }) => state.taskId === taskId)
+    return Math.min(Number.POSITIVE_INFINITY, ...mine.map(({ currentAtMs }) => currentAtMs))
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await this.#fetcher.close()
+    await this.#running
+    await Promise.all(this.#writing.values())
+    for (const { resolve, restored } of this.#restores.values()) resolve(restored)
+  }
+
+  #add(partitions: readonly Followed[]): void {
+    for (const one of partitions) this.#followed.set(nameOf(one), one)
+    this.#fetcher.assign(
+      partitions.map((one) => ({ topic: one.topic, partition: one.partition, offset: positionOf(one) })),
+    )
+    this.#giveWay()
+    this.#running ??= this.#run()
+  }
+
+  /** Standbys wait while something is being restored: somebody waits for that. */
+  #giveWay(): void {
+    const busy = this.#restores.size > 0
+    for (const { topic, partition, endOffset } of this.#followed.values()) {
+      if (endOffset !== Number.POSITIVE_INFINITY) continue
+      if (busy) this.#fetcher.pause(topic, partition)
+      else this.#fetcher.resume(topic, partition)
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        const chunk = await this.#fetcher.poll(1_000)
+        const followed = chunk && this.#followed.get(nameOf(chunk))
+        if (chunk === undefined || followed === undefined) continue
+        await this.#take(followed, chunk)
+      } catch (error) {
+        const { topic, partition } = error instanceof KafkaError ? error.concerns : {}
+        const concerned = [...this.#followed.values()].filter(
+          (one) => topic === undefined || (one.topic === topic && one.partition === partition),
+        )
+        this.#fail(concerned, error)
+      }
+    }
+  }
+
+  /** Decodes a chunk and begins to write it; waits only for the task's own write before. */
+  async #take(followed: Followed, chunk: FetchedChunk): Promise<void> {
+    const { taskId } = followed.state
+    await this.#writing.get(taskId)
+    if (this.#followed.get(nameOf(followed)) !== followed || chunk.fetchOffset !== positionOf(followed)) return
+    const writing = this.#apply(followed, chunk)
+      .catch((error: unknown) => this.#fail([followed], error))
+      .finally(() => {
+        if (this.#writing.get(taskId) === writing) this.#writing.delete(taskId)
+      })
+    this.#writing.set(taskId, writing)
+  }
+
+  async #apply(followed: Followed, chunk: FetchedChunk): Promise<void> {
+    const { state, store } = followed
+    const { writes, records, next, progress } = readChanges(chunk)
+    if (next > chunk.fetchOffset) await state.replay({ store, changes: writes, position: next, progress })
+    if (next >= chunk.highWatermark && chunk.lastStableOffset >= chunk.highWatermark) {
+      followed.currentAtMs = chunk.answeredAtMs!
+    }
+    const restore = this.#restores.get(state.taskId)
+    if (restore === undefined) return
+    restore.restored += records
+    if (next >= followed.endOffset) restore.open.delete(followed)
+    this.#tell(restore, records)
+    if (records > 0) await failpoint('task.restoring')
+    if (restore.open.size === 0) restore.resolve(restore.restored)
+  }
+
+  #tell({ state, open }: Restore, applied: number): void {
+    const remaining = [...open].reduce((sum, one) => sum + Math.max(0, one.endOffset - positionOf(one)), 0)
+    this.#options.restores.report(state.taskId, { remaining, applied })
+  }
+
+  #fail(concerned: readonly Followed[], error: unknown): void {
+    for (const taskId of new Set(concerned.map(({ state }) => state.taskId))) {
+      const restore = this.#restores.get(taskId)
+      if (restore !== undefined) restore.reject(error)
+      else {
+        for (const one of concerned) if (one.state.taskId === taskId) this.#followed.delete(nameOf(one))
+        this.#options.onStandbyFailure(taskId, error)
+      }
+    }
+  }
+}
+
+function positionOf({ state, store }: ChangelogPartition): number {
+  return state.changelog(store)!.position
+}
+
+function nameOf({ topic, partition }: { topic: string; partition: number }): string {
+  return `${topic}-${partition}`
+}
