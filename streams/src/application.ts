@@ -7,6 +7,7 @@ import type { KafkaConfig, KafkaLog } from './kafka/config.js'
 import { requireCodec, type Compression } from './kafka/records/compression.js'
 import type { AssignmentMap } from './membership/group-metadata.js'
 import { createMetrics } from './metrics.js'
+import { checkDeadLetterTopics, type ErrorHandlers } from './processing/error-handlers.js'
 import type { StreamTask, TaskStatusName } from './processing/stream-task.js'
 import type { QuerySource } from './queries/protocol.js'
 import { standingOf } from './queries/role.js'
@@ -17,7 +18,7 @@ import { StateDirectory } from './state/state-directory.js'
 import { StreamInstance } from './stream-instance.js'
 import type { Topology } from './topology/topology.js'
 
-export interface KafkaStreamsOptions {
+export interface KafkaStreamsOptions extends ErrorHandlers {
   /** Names the consumer group, the changelog topics and the state directory. One per application. */
   applicationId: string
   kafka: KafkaConfig
@@ -113,6 +114,7 @@ export class KafkaStreams {
     if (!/^[a-zA-Z0-9._-]{1,100}$/.test(options.applicationId)) {
       throw new TypeError(`application id '${options.applicationId}' must be 1 to 100 letters, digits, '.', '_' or '-'`)
     }
+    checkDeadLetterTopics(topology, options)
     this.#options = options
     this.#directory = new StateDirectory(resolve(options.stateDir), options.applicationId)
     this.#client = new KafkaClient(options.kafka, options.log)
@@ -181,6 +183,7 @@ export class KafkaStreams {
       replicationFactor: this.#options.replicationFactor ?? -1,
       standbyReplicas: this.#options.standbyReplicas ?? 1,
       acceptableRecoveryLag: this.#options.acceptableRecoveryLag ?? 10_000,
+      handlers: this.#options,
       onPhase: (phase) => {
         if (this.#state !== phase && MOVES[this.#state].includes(phase)) this.#move(phase)
       },

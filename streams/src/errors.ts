@@ -1,6 +1,9 @@
 /** What can go wrong in an application, by code; the message says what to do. */
 export type StreamsErrorCode =
-  | 'PROCESSING' // user code threw, or a record could not be decoded and there is no dead-letter topic
+  | 'PROCESSING' // user code threw, again and again
+  | 'DESERIALIZATION' // a record cannot be decoded, or a check refused it, and the application is to stop then
+  | 'PRODUCTION' // a record cannot be written: it cannot be encoded, or no broker takes it
+  | 'HANDLER' // an error handler threw, or answered something else than it may
   | 'STATE' // local state cannot be used
   | 'TOPICS' // topics are missing or do not fit the topology
   | 'OFFSETS_LOST' // the group's offsets are gone while there is state
@@ -8,12 +11,25 @@ export type StreamsErrorCode =
   | 'LOCKED' // another process uses the state directory
   | 'DUPLICATE_INSTANCE' // another live process has the same instance id
 
+/** What an error is about, as far as it is known. */
+export interface Concerns {
+  task?: string
+  topic?: string
+  partition?: number
+  offset?: number
+  store?: string
+  /** What failed in the topology: `sink averages`. */
+  node?: string
+  /** The key of a store's entry, as text. */
+  key?: string
+}
+
 /** An error of the runtime with what it concerns. */
 export class StreamsError extends Error {
   constructor(
     readonly code: StreamsErrorCode,
     message: string,
-    readonly concerns: { task?: string; topic?: string; partition?: number; offset?: number; store?: string } = {},
+    readonly concerns: Concerns = {},
     options?: { cause?: unknown },
   ) {
     super(message, options)

@@ -1,6 +1,15 @@
 /** The public face of the runtime: what an application is written with. */
 export { KafkaStreams, type KafkaStreamsOptions, type KafkaStreamsState, type TaskStatus } from './application.js'
 export { StreamsError, type StreamsErrorCode } from './errors.js'
+export type {
+  ErrorDecision,
+  ErrorHandler,
+  ErrorHandlers,
+  InputErrorContext,
+  InputErrorHandler,
+  ProductionErrorContext,
+  ProductionErrorHandler,
+} from './processing/error-handlers.js'
 export type { KafkaConfig, KafkaLog } from './kafka/config.js'
 export type { Compression } from './kafka/records/compression.js'
 export type { Isolation } from './queries/task-reads.js'

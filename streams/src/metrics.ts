@@ -77,8 +77,14 @@ export function createMetrics(registry: Registry = new Registry(), source: Parti
     }),
     deadLetters: new Counter({
       name: name('dead_letters_total'),
-      help: 'Records put aside: not decodable, refused by a check, or failing again and again.',
-      labelNames: ['topic'],
+      help: 'Records put aside: not decodable, refused by a check, failing again and again, or not to be written.',
+      labelNames: ['topic', 'stage'],
+      registers,
+    }),
+    dropped: new Counter({
+      name: name('dropped_records_total'),
+      help: 'Records left out because an error handler said continue.',
+      labelNames: ['topic', 'stage'],
       registers,
     }),
     expired: new Counter({ name: name('expired_windows_total'), help: 'Windows let go by retention.', registers }),

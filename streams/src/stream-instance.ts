@@ -19,6 +19,7 @@ import {
 } from './membership/group-metadata.js'
 import { createAssignor } from './membership/leader.js'
 import type { RollbackCause, StreamsMetrics } from './metrics.js'
+import { decide, defaultDecision, type ErrorHandlers } from './processing/error-handlers.js'
 import { PoisonRecords } from './processing/poison-records.js'
 import { QuietPartitions } from './processing/quiet-partitions.js'
 import { leaseOf, ownedUntilMs, type Membership } from './queries/role.js'
@@ -38,6 +39,7 @@ export interface InstanceOptions {
   metrics: StreamsMetrics
   directory: StateDirectory
   makeEngine: EngineFactory
+  handlers: ErrorHandlers
   endpoint: string | null
   commitIntervalMs: number
   maxIntervalRecords: number
@@ -100,7 +102,12 @@ export class StreamInstance {
     this.#options = options
     const { client, applicationId, directory, log, metrics } = options
     this.#admin = new KafkaAdmin(client)
-    this.#poison = new PoisonRecords((topic) => options.topology.deadLetterTopicOf(topic) !== undefined)
+    this.#poison = new PoisonRecords((record, error) => {
+      const { onProcessingError = options.handlers.onProcessingError, deadLetterTopic } = options.topology.sourceOf(
+        record.topic,
+      )!
+      return decide(onProcessingError ?? defaultDecision(deadLetterTopic), record, error)
+    })
     this.cache = new CacheBudget(options.cacheBytes)
     this.#producer = new TransactionalProducer(client, {
       transactionalId: this.#transactionalId,
@@ -117,6 +124,7 @@ export class StreamInstance {
       client,
       producer: this.#producer,
       metrics,
+      log,
       budget: this.cache,
       commitIntervalMs: options.commitIntervalMs,
       maxRecords: options.maxIntervalRecords,
@@ -126,6 +134,7 @@ export class StreamInstance {
       onSettled: () => this.#fetcher.wake(),
       afterCommit: async (tasks) => {
         this.#failures = 0
+        this.#poison.committed(tasks)
         for (const task of tasks) metrics.expired.inc(await expireWindows(task))
       },
     })
@@ -140,6 +149,7 @@ export class StreamInstance {
       makeEngine: options.makeEngine,
       cache: this.cache,
       output: this.#commits.output,
+      handlers: options.handlers,
       onRunning: (task) => this.#fetcher.assign(task.inputs),
       onFailure: this.#onFailure,
       wake: () => this.#fetcher.wake(),
@@ -236,7 +246,7 @@ export class StreamInstance {
         )
       })
     }
-    await this.#commits.settled()
+    await this.#commits.close()
     await failpoint('close.drained')
     await this.#fetcher.close()
     await this.#tasks.close()

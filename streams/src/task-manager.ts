@@ -9,6 +9,7 @@ import type { KafkaLog } from './kafka/config.js'
 import type { AssignedMember } from './membership/group-metadata.js'
 import type { StreamsMetrics } from './metrics.js'
 import { StreamTask } from './processing/stream-task.js'
+import type { ErrorHandlers } from './processing/error-handlers.js'
 import type { TaskOutput } from './processing/task.js'
 import type { EngineFactory } from './state/engine.js'
 import type { CacheBudget } from './state/object-cache.js'
@@ -27,6 +28,7 @@ export interface TaskManagerOptions {
   makeEngine: EngineFactory
   cache: CacheBudget
   output: TaskOutput
+  handlers: ErrorHandlers
   /** A task is complete: it may be processed from its inputs' offsets on. */
   onRunning(task: StreamTask): void
   /** Something that runs beside the loop has failed. */
@@ -269,7 +271,7 @@ export class TaskManager {
   }
 
   async #open(id: string): Promise<void> {
-    const { topology, directory, makeEngine, cache, output } = this.#options
+    const { topology, directory, makeEngine, cache, output, handlers } = this.#options
     const { subTopologyId, partition } = this.#plan.get(id)!
     const task = new StreamTask({
       subTopology: topology.subTopologies[subTopologyId]!,
@@ -279,6 +281,7 @@ export class TaskManager {
       makeEngine,
       budget: cache,
       output,
+      handlers,
     })
     try {
       await task.open()

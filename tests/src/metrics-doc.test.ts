@@ -49,7 +49,7 @@ describe.each(Object.entries(REGISTRIES))('%s', (process, registry) => {
 /** What a label may be: as many values as there are topics, partitions, tasks, tables, routes, kinds of errors. */
 const BOUNDED = new Set([
   ...['topic', 'partition', 'task', 'table', 'store', 'state', 'route', 'method', 'status'],
-  ...['source', 'reason', 'type', 'kind', 'cause'],
+  ...['source', 'reason', 'type', 'kind', 'cause', 'stage'],
 ])
 /** Gauges that count things at hand, or say yes or no. */
 const WITHOUT_UNIT = new Set(['connected', 'paused', 'tasks', 'ws_clients'])

@@ -40,6 +40,7 @@ async function createPipeline({ fails = false, createdAt = true } = {}) {
     client: { partitionCount: () => 1 } as unknown as KafkaClient,
     producer,
     metrics,
+    log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
     budget,
     commitIntervalMs: 100,
     maxRecords: 1_000,

@@ -1,14 +1,15 @@
-import { codeOf, messageOf } from '../errors.js'
-import { deadLetterRecord } from '../kafka/dead-letter.js'
 import type { KafkaClient } from '../kafka/client.js'
+import type { KafkaLog } from '../kafka/config.js'
 import { partitionFor } from '../kafka/partitioner.js'
 import type { Compression } from '../kafka/records/compression.js'
 import type { TransactionalProducer } from '../kafka/transactional-producer.js'
 import type { StreamsMetrics } from '../metrics.js'
 import type { StreamTask } from '../processing/stream-task.js'
-import type { TaskOutput, RejectedRecord } from '../processing/task.js'
+import type { TaskOutput } from '../processing/task.js'
 import type { CacheBudget } from '../state/object-cache.js'
+import { appendDeadLetter } from './append-dead-letter.js'
 import { commit, freeze } from './committer.js'
+import { GivenUpReport } from './given-up-counts.js'
 import { Interval, type Stamp } from './interval.js'
 
 export interface CommitPipelineOptions {
@@ -16,6 +17,7 @@ export interface CommitPipelineOptions {
   client: KafkaClient
   producer: TransactionalProducer
   metrics: StreamsMetrics
+  log: KafkaLog
   budget: CacheBudget
   /** An interval ends when it is this old ... */
   commitIntervalMs: number
@@ -40,6 +42,7 @@ export interface CommitPipelineOptions {
 export class CommitPipeline {
   readonly output: TaskOutput
   readonly #options: CommitPipelineOptions
+  readonly #report: GivenUpReport
   #interval: Interval
   #inFlight: Promise<void> | undefined
   #lastFreezeAtMs = Number.NEGATIVE_INFINITY
@@ -48,14 +51,17 @@ export class CommitPipeline {
     this.#options = options
     this.#interval = new Interval(performance.now(), options.compression)
     const { client, metrics } = options
+    this.#report = new GivenUpReport(options)
     this.output = {
-      append: (topic, key, value, timestampMs) => {
-        this.#interval.records.append(topic, partitionFor(key, client.partitionCount(topic)), key, value, timestampMs)
+      append: (topic, key, value, timestampMs, headers) => {
+        const partition = partitionFor(key, client.partitionCount(topic))
+        this.#interval.records.append(topic, partition, key, value, timestampMs, headers)
       },
       deadLetter: (record) => {
-        metrics.deadLetters.inc({ topic: record.topic })
-        this.#putAside(record)
+        appendDeadLetter(this.#interval.records, client, record)
+        this.#interval.givenUp.add('dead-letter', record)
       },
+      dropped: (record) => this.#interval.givenUp.add('dropped', record),
       late: (store) => metrics.late.inc({ store }),
     }
   }
@@ -109,6 +115,7 @@ export class CommitPipeline {
     this.#inFlight = commit(producer, frozen, { applicationId, groupId: applicationId })
       .then(async (visibleAtMs) => {
         metrics.commits.inc()
+        this.#report.committed(frozen.givenUp, startedAtMs)
         metrics.commitSeconds.observe((performance.now() - startedAtMs) / 1000)
         for (const { createdAtMs } of frozen.tasks.map((task) => task.frozen)) {
           for (const atMs of createdAtMs) metrics.endToEndSeconds.observe(Math.max(0, visibleAtMs - atMs) / 1000)
@@ -130,22 +137,14 @@ export class CommitPipeline {
     await this.#inFlight
   }
 
+  /** Resolves when no commit is under way and all that was counted is told. */
+  async close(): Promise<void> {
+    await this.settled()
+    this.#report.tell(performance.now())
+  }
+
   /** Forgets what was collected; the transaction of a commit that failed is ended by the producer's next init(). */
   drop(): void {
     this.#interval = new Interval(performance.now(), this.#options.compression)
-  }
-
-  #putAside({ topic, partition, offset, key, value, deadLetterTopic, error }: RejectedRecord): void {
-    const partitions = this.#options.client.partitionCount(deadLetterTopic)
-    const target = key === null ? partition % partitions : partitionFor(key, partitions)
-    const now = Date.now()
-    const about = {
-      exception: codeOf(error),
-      message: messageOf(error),
-      timeMs: now,
-      record: { topic, partition, offset },
-    }
-    const letter = deadLetterRecord(about, key, value)
-    this.#interval.records.append(deadLetterTopic, target, letter.key, letter.value, now, letter.headers)
   }
 }

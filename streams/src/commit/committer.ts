@@ -31,7 +31,13 @@ export function freeze(
     }
     return { task, frozen }
   })
-  return { stamp, records: interval.records, tasks: frozen, recordCount: interval.recordCount }
+  return {
+    stamp,
+    records: interval.records,
+    tasks: frozen,
+    recordCount: interval.recordCount,
+    givenUp: interval.givenUp,
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 import { RecordAccumulator, type Compression } from '../kafka/records/encode.js'
+import { GivenUpCounts } from './given-up-counts.js'
 import type { FrozenTask } from '../processing/task.js'
 import type { StreamTask } from '../processing/stream-task.js'
 
@@ -11,6 +12,7 @@ export interface Stamp {
 /** What is processed between two commits, over all tasks of the instance. */
 export class Interval {
   readonly records: RecordAccumulator
+  readonly givenUp = new GivenUpCounts()
   readonly openedAtMs: number
   stamp: Stamp | undefined
   recordCount = 0
@@ -27,4 +29,5 @@ export interface FrozenInterval {
   readonly records: RecordAccumulator
   readonly tasks: readonly { task: StreamTask; frozen: FrozenTask }[]
   readonly recordCount: number
+  readonly givenUp: GivenUpCounts
 }

@@ -35,6 +35,26 @@ test('a long message is cut, so that the headers have a bound', () => {
   expect(read?.message).toHaveLength(1000)
 })
 
+test('the stack goes along where there is one, cut like the message', () => {
+  const withStack = { ...letter, stacktrace: 'Error: x\n    at fold (app.js:1:1)' }
+  expect(readDeadLetter(deadLetterHeaders(withStack))).toEqual(withStack)
+  expect(readDeadLetter(deadLetterHeaders({ ...letter, stacktrace: 'x'.repeat(100_000) }))?.stacktrace).toHaveLength(
+    4000,
+  )
+})
+
+test('the headers of the record go along; those of an earlier failure do not', () => {
+  const original = [
+    { key: 'traceparent', value: Buffer.from('00-1-2-01') },
+    { key: '__streams.errors.message', value: Buffer.from('an older one') },
+    { key: 'empty', value: null },
+  ]
+  const { headers } = deadLetterRecord(letter, null, null, original)
+  expect(headers.slice(0, 2)).toEqual([original[0], original[2]])
+  expect(headers.filter(({ key }) => key === '__streams.errors.message')).toHaveLength(1)
+  expect(readDeadLetter(headers)).toEqual(letter)
+})
+
 test('key and value stay as they came', () => {
   const [key, value] = [Buffer.from('AAPL'), Buffer.from([0, 1, 2])]
   expect(deadLetterRecord(letter, key, value)).toMatchObject({ key, value })
@@ -43,11 +63,15 @@ test('key and value stay as they came', () => {
 
 test('a record as large as a broker takes is cut to what it takes with the headers, and its sizes are told', () => {
   const about = { ...letter, message: '\u{1f56f}'.repeat(5_000) }
-  const { key, value, headers } = deadLetterRecord(about, Buffer.alloc(900_000, 1), Buffer.alloc(1_000_000, 2))
+  const stacktrace = '\u{1f56f}'.repeat(50_000)
+  const original = Array.from({ length: 9 }, (_, n) => ({ key: `header ${n}`, value: Buffer.alloc(10_000) }))
+  const [large, larger] = [Buffer.alloc(900_000, 1), Buffer.alloc(1_000_000, 2)]
+  const { key, value, headers } = deadLetterRecord({ ...about, stacktrace }, large, larger, original)
   const texts = Object.fromEntries(headers.map((header) => [header.key, header.value?.toString()]))
   expect(texts).toMatchObject({
     '__streams.errors.original.key.bytes': '900000',
     '__streams.errors.original.value.bytes': '1000000',
+    '__streams.errors.original.headers.bytes': String(9 * 10_016),
   })
   const batch = new RecordAccumulator()
   expect(() => batch.append('trades.dlq', 0, key, value, 0, headers)).not.toThrow()

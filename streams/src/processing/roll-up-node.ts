@@ -1,6 +1,7 @@
 import { keyIdentity } from '../state/key-identity.js'
 import type { WindowStore } from '../state/window-store.js'
 import type { Announcement, NodeOf } from '../topology/nodes.js'
+import { EntryTraces } from './entry-traces.js'
 import { OpenWindows } from './open-windows.js'
 import type { Forward, NodeContext, StatefulNode } from './stateful-node.js'
 
@@ -15,6 +16,8 @@ export class RollUpNode implements StatefulNode {
   readonly #expected = new Set<string>()
   /** Larger windows that are closed and have a corrected part. */
   readonly #corrected = new Map<string, { key: unknown; startMs: number }>()
+  /** By window, of the part that came last. */
+  readonly #traces = new EntryTraces<string>()
 
   constructor(
     private readonly spec: NodeOf<'roll-up'>,
@@ -37,8 +40,10 @@ export class RollUpNode implements StatefulNode {
     const { window, closed } = announcement as Announcement<unknown>
     if (!closed) return
     const startMs = this.spec.windows.startOf(window.startMs)
+    const identity = this.#identity(key, startMs)
     if (this.store.entry(key, startMs).value === undefined) this.#expect(key, startMs)
-    else this.#corrected.set(this.#identity(key, startMs), { key, startMs })
+    else this.#corrected.set(identity, { key, startMs })
+    this.#traces.changed(identity, this.context.trace)
   }
 
   flush(): void {
@@ -54,6 +59,7 @@ export class RollUpNode implements StatefulNode {
     this.#open.clear()
     this.#expected.clear()
     this.#corrected.clear()
+    this.#traces.clear()
     const { windows, closedAfterMs } = this.spec
     const { closingClockMs } = this.context.clock
     const fromMs = closingClockMs - closedAfterMs - windows.maxSizeMs
@@ -77,6 +83,8 @@ export class RollUpNode implements StatefulNode {
 
   #merge(key: unknown, startMs: number): void {
     const { windows, merge } = this.spec
+    this.context.announcing = key
+    this.context.trace = this.#traces.take(this.#identity(key, startMs))
     const window = { startMs, endMs: windows.endOf(startMs) }
     const entry = this.store.entry(key, startMs)
     const revision = (entry.value?.revision ?? -1) + 1

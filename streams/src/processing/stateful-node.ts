@@ -1,4 +1,6 @@
 import type { EngineWrite } from '../state/engine.js'
+import type { TraceHeaders } from '../kafka/trace-context.js'
+import type { Serde } from '../serde.js'
 import type { RecordContext } from '../topology/nodes.js'
 import type { TaskClock } from './task-clock.js'
 
@@ -9,13 +11,17 @@ export type Forward = (key: unknown, value: unknown) => void
 export interface NodeContext {
   readonly clock: TaskClock
   readonly record: RecordContext
+  /** Trace of the record that is processed, or of the entry that is announced. */
+  trace: TraceHeaders
+  /** Key of the entry that is announced, for an error that comes of it. */
+  announcing: unknown
   /** A record came later than the grace of its window and was left out. */
   onLate(storeName: string): void
 }
 
 /** A store as the commit sees it. */
 export interface CommittedStore {
-  readonly spec: { readonly name: string }
+  readonly spec: { readonly name: string; readonly key: Serde<unknown> }
   freeze(): EngineWrite[]
   persisted(): void
   clear(): void

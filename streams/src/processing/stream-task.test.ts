@@ -29,12 +29,12 @@ async function createTask() {
     bootId: 'boot',
     makeEngine: () => new MemoryEngine(),
     budget,
-    output: { append: () => undefined, deadLetter: () => undefined, late: () => undefined },
+    output: { append: () => undefined, deadLetter: () => undefined, dropped: () => undefined, late: () => undefined },
   })
   await task.open()
   await task.start(new Map([['in', 0]]), '{}', 0)
   const read = task.processor.visitor('in')
-  read(0, 0, Buffer.from('key1'), 0, 3, 3, 4)
+  read(0, 0, Buffer.from('key1\0'), 0, 3, 3, 4, 4)
   return { task, budget }
 }
 

@@ -4,6 +4,7 @@ import { TaskState } from '../state/task-state.js'
 import { CommittedReads, LatestReads, type Isolation } from '../queries/task-reads.js'
 import { TaskView } from '../queries/task-view.js'
 import type { SubTopology } from '../topology/topology.js'
+import type { ErrorHandlers } from './error-handlers.js'
 import { TaskClock } from './task-clock.js'
 import { TaskProcessor, type FrozenTask, type TaskOutput } from './task.js'
 
@@ -23,6 +24,7 @@ export interface StreamTaskOptions {
   makeEngine: EngineFactory
   budget: CacheBudget
   output: TaskOutput
+  handlers?: ErrorHandlers
 }
 
 /** A task of this instance: what it computes, what it keeps, and how far it is. */
@@ -155,7 +157,7 @@ export class StreamTask {
   }
 
   #makeProcessor(): TaskProcessor {
-    const { subTopology, partition, budget, output } = this.#options
-    return new TaskProcessor({ subTopology, partition, engine: this.state.engine, budget, output })
+    const { subTopology, partition, budget, output, handlers = {} } = this.#options
+    return new TaskProcessor({ subTopology, partition, engine: this.state.engine, budget, output, handlers })
   }
 }

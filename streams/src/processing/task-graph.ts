@@ -2,17 +2,28 @@ import { KeyValueStore } from '../state/key-value-store.js'
 import type { CacheBudget } from '../state/object-cache.js'
 import type { Engine } from '../state/engine.js'
 import { WindowStore } from '../state/window-store.js'
-import type { NodeOf, NodeSpec } from '../topology/nodes.js'
+import type { TraceHeaders } from '../kafka/trace-context.js'
+import { nameOfNode, type NodeOf, type NodeSpec } from '../topology/nodes.js'
 import type { SubTopology } from '../topology/topology.js'
 import { AggregateNode } from './aggregate-node.js'
+import { atNode } from './node-error.js'
 import { RollUpNode } from './roll-up-node.js'
 import type { Forward, NodeContext, StatefulNode } from './stateful-node.js'
 import { WindowedAggregateNode } from './windowed-aggregate-node.js'
 
 /** Takes what a sink writes: encoded, with the topic; the partition follows from the key. */
 export interface OutputCollector {
-  append(topic: string, key: Buffer, value: Buffer, timestampMs: number): void
+  /** @throws KafkaError MESSAGE_TOO_LARGE or INVALID_TIMESTAMP, and has taken nothing then */
+  append(topic: string, key: Buffer, value: Buffer, timestampMs: number, headers: TraceHeaders): void
 }
+
+/** Told of a record that a sink could not write; throws what is to stop the application. */
+export type ProductionFailed = (
+  sink: NodeOf<'sink'>,
+  key: Buffer | undefined,
+  value: Buffer | undefined,
+  error: unknown,
+) => void
 
 export type Store = KeyValueStore<unknown, unknown> | WindowStore<unknown, unknown>
 
@@ -29,10 +40,12 @@ export interface TaskGraphOptions {
   budget: CacheBudget
   context: NodeContext
   output: OutputCollector
+  onProductionFailed: ProductionFailed
 }
 
 /** Wires the nodes of a sub-topology for one task. Pure but for the stores, which read the engine. */
-export function wireTask(subTopology: SubTopology, { engine, budget, context, output }: TaskGraphOptions): TaskGraph {
+export function wireTask(subTopology: SubTopology, options: TaskGraphOptions): TaskGraph {
+  const { engine, budget, context, output, onProductionFailed } = options
   const stores = new Map<string, Store>()
   const stateful: StatefulNode[] = []
   const sources = new Map<string, { spec: NodeOf<'source'>; forward: Forward }>()
@@ -57,34 +70,73 @@ export function wireTask(subTopology: SubTopology, { engine, budget, context, ou
 
   const byId = new Map<number, StatefulNode>()
 
+  /** Each node of user code says who it is when it throws. */
   function wireNode(spec: NodeSpec, forward: Forward, id: number): Forward {
+    const name = nameOfNode(spec)
     switch (spec.kind) {
       case 'source':
         sources.set(spec.topic, { spec, forward })
         return forward
       case 'filter':
         return (key, value) => {
-          if (spec.predicate(value, key)) forward(key, value)
+          try {
+            if (spec.predicate(value, key)) forward(key, value)
+          } catch (error) {
+            throw atNode(name, error)
+          }
         }
       case 'map-values':
-        return (key, value) => forward(key, spec.map(value, key))
+        return (key, value) => {
+          try {
+            forward(key, spec.map(value, key))
+          } catch (error) {
+            throw atNode(name, error)
+          }
+        }
       case 'select-key':
-        return (key, value) => forward(spec.select(value, key), value)
+        return (key, value) => {
+          try {
+            forward(spec.select(value, key), value)
+          } catch (error) {
+            throw atNode(name, error)
+          }
+        }
       case 'sink':
         return (key, value) => {
-          const timestampMs = spec.timestamp?.(value) ?? Math.max(0, context.clock.streamTimeMs)
-          output.append(spec.topic, spec.key.encode(key), spec.value.encode(value), timestampMs)
+          let keyBytes: Buffer | undefined
+          let valueBytes: Buffer | undefined
+          try {
+            keyBytes = spec.key.encode(key)
+            valueBytes = spec.value.encode(value)
+            const timestampMs = spec.timestamp?.(value) ?? Math.max(0, context.clock.streamTimeMs)
+            output.append(spec.topic, keyBytes, valueBytes, timestampMs, context.trace)
+          } catch (error) {
+            // A leaf of the graph: nothing is half applied, whatever is decided about this one record.
+            onProductionFailed(spec, keyBytes, valueBytes, error)
+          }
         }
       case 'aggregate': {
         const node = new AggregateNode(spec, storeFor(spec.store) as KeyValueStore<unknown, unknown>, context, forward)
         byId.set(id, node)
-        return (key, value) => node.process(key, value)
+        return (key, value) => {
+          try {
+            node.process(key, value)
+          } catch (error) {
+            throw atNode(name, error)
+          }
+        }
       }
       case 'windowed-aggregate': {
         const store = storeFor(spec.store) as WindowStore<unknown, unknown>
         const node = new WindowedAggregateNode(spec, store, context, forward)
         byId.set(id, node)
-        return (key, value) => node.process(key, value)
+        return (key, value) => {
+          try {
+            node.process(key, value)
+          } catch (error) {
+            throw atNode(name, error)
+          }
+        }
       }
       case 'roll-up': {
         const store = storeFor(spec.store) as WindowStore<unknown, unknown>

@@ -1,30 +1,32 @@
 import type { FetchedChunk } from '../kafka/fetched-chunk.js'
 import { visitRecords } from '../kafka/records/decode.js'
-import { messageOf, StreamsError } from '../errors.js'
+import { NO_TRACE, readTrace } from '../kafka/trace-context.js'
+import { StreamsError } from '../errors.js'
 import type { EngineWrite, Engine } from '../state/engine.js'
 import type { Progress } from '../state/progress.js'
 import type { CacheBudget } from '../state/object-cache.js'
-import type { NodeOf, RecordContext } from '../topology/nodes.js'
+import { UnencodableError } from '../state/object-cache.js'
+import { nameOfNode, type NodeOf } from '../topology/nodes.js'
 import type { SubTopology } from '../topology/topology.js'
+import {
+  ProcessingError,
+  type ErrorDecision,
+  type ErrorHandlers,
+  type ProductionErrorContext,
+} from './error-handlers.js'
+import type { GivenUp } from './given-up.js'
+import { InputErrors } from './input-errors.js'
+import { announcementError, NodeError, storeEncodingError } from './node-error.js'
+import { ProductionErrors } from './production-errors.js'
 import type { NodeContext } from './stateful-node.js'
 import { TaskClock } from './task-clock.js'
-import { wireTask, type OutputCollector, type TaskGraph } from './task-graph.js'
+import { wireTask, type OutputCollector, type ProductionFailed, type Store, type TaskGraph } from './task-graph.js'
 
-/** A record that was put aside: its bytes as they came, and why. */
-export interface RejectedRecord {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly deadLetterTopic: string
-  readonly error: unknown
-}
-
-/** A record that failed again and again while it was processed, and with what. */
+/** A record that failed again and again while it was processed, with what, and what becomes of it. */
 export interface PoisonRecord {
   readonly offset: number
   readonly error: unknown
+  readonly decision: Exclude<ErrorDecision, 'fail'>
 }
 
 /** A record that can be decoded and that the source's `check` does not let pass. */
@@ -45,11 +47,11 @@ export type RecordReader = (
   keyEnd: number,
   valueStart: number,
   valueEnd: number,
+  headersStart: number,
 ) => void
 
 /** Where a task's records go. One object serves all tasks of an instance; what it collects belongs to the interval. */
-export interface TaskOutput extends OutputCollector {
-  deadLetter(record: RejectedRecord): void
+export interface TaskOutput extends OutputCollector, GivenUp {
   late(storeName: string): void
 }
 
@@ -69,6 +71,7 @@ export interface TaskProcessorOptions {
   engine: Engine
   budget: CacheBudget
   output: TaskOutput
+  handlers?: ErrorHandlers
 }
 
 /**
@@ -78,18 +81,28 @@ export interface TaskProcessorOptions {
 export class TaskProcessor {
   readonly clock = new TaskClock()
   readonly graph: TaskGraph
-  readonly #record: RecordContext
+  readonly #context: NodeContext
   readonly #inputs = new Map<string, number>()
-  readonly #output: TaskOutput
+  readonly #taskId: string
+  readonly #inputErrors: InputErrors
+  readonly #productionErrors: ProductionErrors
   #touched = false
   #createdAtMs: number[] = []
 
   constructor(private readonly options: TaskProcessorOptions) {
-    const { subTopology, partition, engine, budget, output } = options
-    this.#output = output
-    this.#record = { topic: '', partition, offset: -1, timestampMs: -1 }
-    const context: NodeContext = { clock: this.clock, record: this.#record, onLate: (store) => output.late(store) }
-    this.graph = wireTask(subTopology, { engine, budget, context, output })
+    const { subTopology, partition, engine, budget, output, handlers = {} } = options
+    this.#taskId = `${subTopology.id}_${partition}`
+    this.#inputErrors = new InputErrors({ taskId: this.#taskId, partition, handlers, givenUp: output })
+    this.#productionErrors = new ProductionErrors(handlers, output)
+    this.#context = {
+      clock: this.clock,
+      record: { topic: '', partition, offset: NOT_A_RECORD, timestampMs: -1 },
+      trace: NO_TRACE,
+      announcing: undefined,
+      onLate: (store) => output.late(store),
+    }
+    const onProductionFailed: ProductionFailed = (...failed) => this.#productionFailed(...failed)
+    this.graph = wireTask(subTopology, { engine, budget, context: this.#context, output, onProductionFailed })
   }
 
   /** Next offset to read per input topic. */
@@ -122,9 +135,9 @@ export class TaskProcessor {
 
   /**
    * Runs every record of a chunk through the graph.
-   * @param poison a record that is known to fail and is put aside instead
+   * @param poison a record that is known to fail and is left out or put aside instead
    * @returns how many records there were
-   * @throws StreamsError PROCESSING with topic, partition and offset
+   * @throws ProcessingError with the record; StreamsError DESERIALIZATION, PRODUCTION or HANDLER to stop
    */
   process(chunk: FetchedChunk, poison?: PoisonRecord): number {
     const visit = this.visitor(chunk.topic, poison)
@@ -132,9 +145,9 @@ export class TaskProcessor {
     let handle = visit
     if (createdAt !== undefined) {
       // Of the first record alone, which is the oldest; the others are handled without looking.
-      handle = (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
+      handle = (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd, headersStart) => {
         handle = visit
-        visit(offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd)
+        visit(offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd, headersStart)
         try {
           const atMs = createdAt(serde.decode(bytes, valueStart, valueEnd))
           if (Number.isFinite(atMs)) this.#createdAtMs.push(atMs)
@@ -147,9 +160,9 @@ export class TaskProcessor {
     const next = visitRecords(
       chunk,
       'read_committed',
-      (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
+      (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd, headersStart) => {
         count++
-        handle(offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd)
+        handle(offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd, headersStart)
       },
     )
     this.progressed(chunk.topic, next)
@@ -167,14 +180,32 @@ export class TaskProcessor {
     const { spec, forward } = this.graph.sources.get(topic)!
     const { key: keySerde, value: valueSerde, timestamp, check } = spec
     const { clock } = this
-    const record = this.#record
-    const { partition } = this.options
-    return (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
+    const context = this.#context
+    const { record } = context
+    const errors = this.#inputErrors
+    const name = nameOfNode(spec)
+    const poisonOffset = poison?.offset
+    return (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd, headersStart) => {
       let key: unknown
       let value: unknown
       let eventMs = timestampMs
+      if (offset === poisonOffset) {
+        const failed = errors.contextOf(
+          name,
+          topic,
+          offset,
+          timestampMs,
+          bytes,
+          keyStart,
+          keyEnd,
+          valueStart,
+          valueEnd,
+          headersStart,
+        )
+        errors.giveUp('processing', poison!.decision, spec, failed, poison!.error)
+        return
+      }
       try {
-        if (offset === poison?.offset) throw poison.error
         if (keyEnd < keyStart) throw new TypeError('the record has no key')
         if (valueEnd < valueStart) throw new TypeError('the record has no value')
         key = keySerde.decode(bytes, keyStart, keyEnd)
@@ -185,33 +216,59 @@ export class TaskProcessor {
         const complaint = check?.(value, key, timestampMs)
         if (complaint !== undefined) throw new InvalidRecordError(complaint)
       } catch (error) {
-        const part = (start: number, end: number) => (end < start ? null : Buffer.from(bytes.subarray(start, end)))
-        this.#reject(spec, offset, part(keyStart, keyEnd), part(valueStart, valueEnd), error)
+        const failed = errors.contextOf(
+          name,
+          topic,
+          offset,
+          timestampMs,
+          bytes,
+          keyStart,
+          keyEnd,
+          valueStart,
+          valueEnd,
+          headersStart,
+        )
+        errors.cannotBeUsed(spec, failed, error)
         return
       }
       record.topic = topic
       record.offset = offset
       record.timestampMs = eventMs
       clock.observe(eventMs, timestampMs)
+      if (bytes[headersStart] !== 0) context.trace = readTrace(bytes, headersStart)
+      else if (context.trace !== NO_TRACE) context.trace = NO_TRACE
       try {
         forward(key, value)
       } catch (error) {
-        throw new StreamsError(
-          'PROCESSING',
-          `processing ${topic}-${partition} offset ${offset} failed: ${messageOf(error)}`,
-          { topic, partition, offset },
-          { cause: error },
+        if (error instanceof StreamsError) throw error
+        const { node, cause } = error instanceof NodeError ? error : { node: name, cause: error }
+        const failed = errors.contextOf(
+          node,
+          topic,
+          offset,
+          timestampMs,
+          bytes,
+          keyStart,
+          keyEnd,
+          valueStart,
+          valueEnd,
+          headersStart,
         )
+        throw new ProcessingError(failed, cause)
       }
     }
   }
 
-  /** Announces and encodes everything that changed since the last freeze. */
+  /**
+   * Announces and encodes everything that changed since the last freeze.
+   * @throws StreamsError PROCESSING with store and key when user code throws about an announcement, or a value of a store
+   *   cannot be encoded; PRODUCTION or HANDLER when a sink is to stop the application
+   */
   freeze(nowMs: number): FrozenTask {
     this.clock.catchUp()
-    for (const node of this.graph.stateful) node.flush(nowMs)
+    this.#announce(nowMs)
     const changes = new Map<string, readonly EngineWrite[]>()
-    for (const [name, store] of this.graph.stores) changes.set(name, store.freeze())
+    for (const [name, store] of this.graph.stores) changes.set(name, this.#encode(name, store))
     this.#touched = false
     const createdAtMs = this.#createdAtMs
     this.#createdAtMs = []
@@ -247,23 +304,45 @@ export class TaskProcessor {
     return true
   }
 
-  #reject(
-    { topic, deadLetterTopic }: NodeOf<'source'>,
-    offset: number,
-    key: Buffer | null,
-    value: Buffer | null,
-    error: unknown,
-  ): void {
-    const { partition } = this.options
-    if (deadLetterTopic === undefined) {
-      throw new StreamsError(
-        'PROCESSING',
-        `${topic}-${partition} offset ${offset} cannot be used: ${messageOf(error)}; ` +
-          `give stream('${topic}') a deadLetterTopic to put such records aside`,
-        { topic, partition, offset },
-        { cause: error },
-      )
+  #announce(nowMs: number): void {
+    const context = this.#context
+    // What is announced is made of no one record any more.
+    context.record.offset = NOT_A_RECORD
+    for (const node of this.graph.stateful) {
+      try {
+        node.flush(nowMs)
+      } catch (error) {
+        throw error instanceof StreamsError ? error : announcementError(this.#taskId, node, context.announcing, error)
+      }
     }
-    this.#output.deadLetter({ topic, partition, offset, key, value, deadLetterTopic, error })
+    context.trace = NO_TRACE
+    context.announcing = undefined
+  }
+
+  #encode(name: string, store: Store): EngineWrite[] {
+    try {
+      return store.freeze()
+    } catch (error) {
+      throw error instanceof UnencodableError ? storeEncodingError(this.#taskId, name, error) : error
+    }
+  }
+
+  #productionFailed(sink: NodeOf<'sink'>, key: Buffer | undefined, value: Buffer | undefined, error: unknown): void {
+    const { record, trace } = this.#context
+    const { topic, partition: inputPartition, offset } = record
+    const failed: ProductionErrorContext = {
+      taskId: this.#taskId,
+      node: nameOfNode(sink),
+      topic: sink.topic,
+      partition: undefined,
+      input: offset === NOT_A_RECORD ? undefined : { topic, partition: inputPartition, offset },
+      key: key ?? null,
+      value: value ?? null,
+      headers: trace,
+    }
+    this.#productionErrors.failed(sink, failed, this.options.partition, error)
   }
 }
+
+/** The offset in the record context while what is announced is made of no one record. */
+const NOT_A_RECORD = -1

@@ -1,5 +1,6 @@
 import type { WindowStore, WindowStoreEntry } from '../state/window-store.js'
 import type { Announcement, NodeOf } from '../topology/nodes.js'
+import { EntryTraces } from './entry-traces.js'
 import { OpenWindows } from './open-windows.js'
 import type { Forward, NodeContext, StatefulNode } from './stateful-node.js'
 
@@ -13,6 +14,7 @@ export class WindowedAggregateNode implements StatefulNode {
   readonly #open = new OpenWindows<unknown>()
   /** Open windows that changed since they were last announced. */
   readonly #growing = new Set<Entry>()
+  readonly #traces = new EntryTraces<Entry>()
   nextAnnouncementMs = Number.POSITIVE_INFINITY
 
   constructor(
@@ -47,6 +49,7 @@ export class WindowedAggregateNode implements StatefulNode {
     }
     entry.value.value = aggregator(entry.value.value, value, record)
     this.store.changed(entry)
+    if (this.spec.emit !== undefined) this.#traces.changed(entry, this.context.trace)
   }
 
   flush(nowMs: number): void {
@@ -63,6 +66,7 @@ export class WindowedAggregateNode implements StatefulNode {
   async reopen(): Promise<void> {
     this.#open.clear()
     this.#growing.clear()
+    this.#traces.clear()
     this.nextAnnouncementMs = Number.POSITIVE_INFINITY
     const { emit, windows } = this.spec
     if (emit === undefined) return
@@ -112,13 +116,18 @@ export class WindowedAggregateNode implements StatefulNode {
           continue
         }
         entry.announcedAtMs = nowMs
-        this.#announce(entry)
+        this.#announce(entry, seen)
       }
       this.#growing.delete(seen)
+      this.#traces.take(seen)
     }
   }
 
-  #announce({ key, startMs, value: stored }: Entry): void {
+  /** @param traced the object under which its trace was noted */
+  #announce(entry: Entry, traced = entry): void {
+    const { key, startMs, value: stored } = entry
+    this.context.announcing = key
+    this.context.trace = this.#traces.take(traced)
     const window = { startMs, endMs: this.spec.windows.endOf(startMs) }
     const { value, closed, revision } = stored!
     const announcement: Announcement<unknown> = { window, value, closed, revision }

@@ -51,7 +51,12 @@ async function createTask() {
     bootId: 'boot',
     makeEngine: () => new CountingEngine(),
     budget: new CacheBudget(1 << 20),
-    output: { append: () => undefined, deadLetter: () => undefined, late: () => undefined },
+    output: {
+      append: () => undefined,
+      deadLetter: () => undefined,
+      dropped: () => undefined,
+      late: () => undefined,
+    },
   })
   await task.open()
   await task.start(new Map([['in', 0]]), '{}', 0)
@@ -60,8 +65,9 @@ async function createTask() {
   let offset = 0
   function add1(key: string, atMs = 0, n = 1): void {
     const [keyBytes, value] = [Buffer.from(key), json.encode({ n })]
-    const bytes = Buffer.concat([keyBytes, value])
-    read(offset++, atMs, bytes, 0, keyBytes.length, keyBytes.length, bytes.length)
+    const end = keyBytes.length + value.length
+    const bytes = Buffer.concat([keyBytes, value, Buffer.of(0)])
+    read(offset++, atMs, bytes, 0, keyBytes.length, keyBytes.length, end, end)
   }
   /** Freezes and commits; `persist` comes when it is called. */
   function commit() {

@@ -54,6 +54,17 @@ export class CacheBudget {
   }
 }
 
+/** The serde of a store threw about this entry's value. */
+export class UnencodableError extends Error {
+  constructor(
+    readonly storeKey: Buffer,
+    override readonly cause: unknown,
+  ) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.name = 'UnencodableError'
+  }
+}
+
 export interface ObjectCacheOptions<S> {
   budget: CacheBudget
   encode(value: S): Buffer
@@ -106,7 +117,7 @@ export class ObjectCache<S> {
     return frozen.map((entry) => {
       entry.dirty = false
       entry.frozen = true
-      const value = entry.value === undefined ? undefined : this.#options.encode(entry.value)
+      const value = this.#encode(entry)
       this.#resize(entry, value?.length ?? 0)
       return { key: entry.storeKey, value }
     })
@@ -120,6 +131,14 @@ export class ObjectCache<S> {
   /** Every object that the engine does not have as it is now, in no order. */
   allPinned(): EngineWrite[] {
     return [...this.#dirty, ...this.#frozen.filter(({ dirty }) => !dirty)].map((entry) => this.#asWrite(entry))
+  }
+
+  #encode({ value, storeKey }: CacheEntry<S>): Buffer | undefined {
+    try {
+      return value === undefined ? undefined : this.#options.encode(value)
+    } catch (error) {
+      throw new UnencodableError(storeKey, error)
+    }
   }
 
   /** The engine has what was frozen: unpins it. */

@@ -1,6 +1,10 @@
 import type { Serde } from '../serde.js'
 import { partitionFor } from '../kafka/partitioner.js'
-import { TaskProcessor, type TaskOutput, type RejectedRecord } from '../processing/task.js'
+import { toDeadLetter } from '../commit/append-dead-letter.js'
+import type { RecordHeader } from '../kafka/records/encode.js'
+import { WireWriter } from '../kafka/wire/writer.js'
+import type { ErrorHandlers } from '../processing/error-handlers.js'
+import { TaskProcessor, type TaskOutput } from '../processing/task.js'
 import { MemoryEngine } from '../state/memory-engine.js'
 import { CacheBudget } from '../state/object-cache.js'
 import { storePrefix } from '../state/store-keys.js'
@@ -8,7 +12,7 @@ import { CommittedReads, LatestReads, type Isolation } from '../queries/task-rea
 import { TaskView } from '../queries/task-view.js'
 import type { Topology } from '../topology/topology.js'
 
-export interface DriverOptions {
+export interface DriverOptions extends ErrorHandlers {
   /** Partitions of every topic; default 1. */
   partitions?: number
   /** Where the wall clock starts, epoch ms; it moves only by `advanceWallClock`. */
@@ -27,6 +31,7 @@ interface OutputRecord {
   key: Buffer | null
   value: Buffer | null
   timestampMs: number
+  headers: readonly RecordHeader[]
 }
 
 /**
@@ -42,10 +47,12 @@ export class TopologyTestDriver {
   #quietSinceMs: number
   /** Records that were later than the grace of their window. */
   lateRecords = 0
+  /** Records that were left out because a handler said `continue`. */
+  droppedRecords = 0
 
   constructor(
     private readonly topology: Topology,
-    { partitions = 1, wallClockMs = 0 }: DriverOptions = {},
+    { partitions = 1, wallClockMs = 0, ...handlers }: DriverOptions = {},
   ) {
     this.#partitions = partitions
     this.#wallClockMs = wallClockMs
@@ -54,7 +61,7 @@ export class TopologyTestDriver {
     this.#tasks = topology.subTopologies.flatMap((subTopology) =>
       Array.from({ length: partitions }, (_, partition) => {
         const engine = new MemoryEngine()
-        const processor = new TaskProcessor({ subTopology, partition, engine, budget, output: this.#output })
+        const processor = new TaskProcessor({ subTopology, partition, engine, budget, output: this.#output, handlers })
         return { partition, engine, processor }
       }),
     )
@@ -63,10 +70,18 @@ export class TopologyTestDriver {
   /**
    * Hands a record to the topology; values may be given as the bytes they would have on the topic. Its timestamp is that
    * of the wall clock, but not before it happened.
+   * @throws what the topology throws about it; an application would try it again, and then ask onProcessingError
    */
   pipe<K, V>(
     topic: string,
-    record: { key: K | Buffer; value: V | Buffer; partition?: number; offset?: number; timestampMs?: number },
+    record: {
+      key: K | Buffer
+      value: V | Buffer
+      partition?: number
+      offset?: number
+      timestampMs?: number
+      headers?: readonly RecordHeader[]
+    },
     serdes?: { key: Serde<K>; value: Serde<V> },
   ): void {
     const source = this.topology.subTopologies
@@ -81,7 +96,8 @@ export class TopologyTestDriver {
     const offset = record.offset ?? this.#offsets.get(at) ?? 0
     this.#offsets.set(at, offset + 1)
     const task = this.#tasks.find((one) => one.partition === partition && one.processor.graph.sources.has(topic))!
-    const bytes = Buffer.concat([key, value])
+    const bytes = Buffer.concat([key, value, encodeHeaders(record.headers ?? [])])
+    const valueEnd = key.length + value.length
     const read = task.processor.visitor(topic)
     const eventMs = Buffer.isBuffer(record.value) ? 0 : (source.timestamp?.(record.value) ?? 0)
     read(
@@ -91,7 +107,8 @@ export class TopologyTestDriver {
       0,
       key.length,
       key.length,
-      bytes.length,
+      valueEnd,
+      valueEnd,
     )
     task.processor.progressed(topic, offset + 1)
     this.#quietSinceMs = this.#wallClockMs
@@ -124,6 +141,7 @@ export class TopologyTestDriver {
       value: decodeWhole(value, record.value!),
       partition: record.partition,
       timestampMs: record.timestampMs,
+      headers: record.headers,
     }))
   }
 
@@ -154,16 +172,35 @@ export class TopologyTestDriver {
   }
 
   readonly #output: TaskOutput = {
-    append: (topic, key, value, timestampMs) => {
-      this.#outputs.push({ topic, partition: partitionFor(key, this.#partitions), key, value, timestampMs })
+    append: (topic, key, value, timestampMs, headers) => {
+      this.#outputs.push({ topic, partition: partitionFor(key, this.#partitions), key, value, timestampMs, headers })
     },
-    deadLetter: ({ deadLetterTopic, key, value }: RejectedRecord) => {
-      this.#outputs.push({ topic: deadLetterTopic, partition: 0, key, value, timestampMs: this.#wallClockMs })
+    deadLetter: (rejected) => {
+      const timestampMs = this.#wallClockMs
+      const letter = toDeadLetter(rejected, timestampMs)
+      this.#outputs.push({ topic: rejected.deadLetterTopic, partition: 0, timestampMs, ...letter })
+    },
+    dropped: () => {
+      this.droppedRecords++
     },
     late: () => {
       this.lateRecords++
     },
   }
+}
+
+/** As they stand behind the value in a record. */
+function encodeHeaders(headers: readonly RecordHeader[]): Buffer {
+  const writer = new WireWriter()
+  writer.varint(headers.length)
+  for (const { key, value } of headers) {
+    writer
+      .varint(Buffer.byteLength(key))
+      .raw(Buffer.from(key))
+      .varint(value?.length ?? -1)
+    if (value !== null) writer.raw(value)
+  }
+  return Buffer.from(writer.bytes)
 }
 
 function decodeWhole<T>(serde: Serde<T>, bytes: Buffer): T {

@@ -1,3 +1,4 @@
+import type { InputErrorHandler, ProductionErrorHandler } from '../processing/error-handlers.js'
 import type { Serde } from '../serde.js'
 import type { Announcement, EmitOptions, GraphNode, NodeSpec, RecordContext } from './nodes.js'
 import type { KeyValueStoreSpec, WindowStoreSpec } from './stores.js'
@@ -17,10 +18,15 @@ export interface ConsumedOptions<K, V> {
    */
   check?: (value: V, key: K, appendedMs: number) => string | undefined
   /**
-   * Where records go that cannot be decoded, that `check` does not let pass, or that fail in processing again and again;
-   * without it such a record stops the application.
+   * Where records go that cannot be decoded, that `check` does not let pass, or that fail in processing again and again,
+   * and what is made of this stream and cannot be written; without it such a record stops the application, unless a
+   * handler says `continue`.
    */
   deadLetterTopic?: string
+  /** For this topic instead of KafkaStreamsOptions.onDeserializationError. */
+  onDeserializationError?: InputErrorHandler
+  /** For this topic instead of KafkaStreamsOptions.onProcessingError. */
+  onProcessingError?: InputErrorHandler
 }
 
 export interface ProducedOptions<K, V> {
@@ -28,6 +34,10 @@ export interface ProducedOptions<K, V> {
   value: Serde<V>
   /** The record's timestamp; without it the stream time at which it was made. */
   timestamp?: (value: V) => number
+  /** Where records go that cannot be written; default: the dead-letter topic of the stream this one comes from. */
+  deadLetterTopic?: string
+  /** For this topic instead of KafkaStreamsOptions.onProductionError. */
+  onProductionError?: ProductionErrorHandler
 }
 
 /** Called for each record; may mutate `state` and return it. `record` is reused: copy what you keep. */
@@ -47,6 +57,7 @@ export class StreamsBuilder {
     if (this.#sourceTopics.has(topic)) throw new TypeError(`topic '${topic}' is read already: use that stream again`)
     this.#sourceTopics.add(topic)
     const { timestamp, createdAt, check, deadLetterTopic, key, value } = options
+    const { onDeserializationError, onProcessingError } = options
     return new KStream(
       this.#graph,
       this.#add(undefined, {
@@ -58,6 +69,8 @@ export class StreamsBuilder {
         createdAt,
         check,
         deadLetterTopic,
+        onDeserializationError,
+        onProcessingError,
       } as NodeSpec),
     )
   }
@@ -76,6 +89,11 @@ export class StreamsBuilder {
       if (node.spec.emit !== undefined) throw new TypeError(`store '${node.spec.store.name}' is announced already`)
       this.#nodes[id] = { ...node, spec: { ...node.spec, emit } }
     },
+    deadLetterTopicAbove: (id) => {
+      let node = this.#nodes[id]!
+      while (node.parentId !== undefined) node = this.#nodes[node.parentId]!
+      return node.spec.kind === 'source' ? node.spec.deadLetterTopic : undefined
+    },
     claimStore: (name) => {
       if (this.#storeNames.has(name)) throw new TypeError(`store '${name}' is written already: names are unique`)
       this.#storeNames.add(name)
@@ -92,6 +110,8 @@ export class StreamsBuilder {
 interface Graph {
   add(parentId: number, spec: NodeSpec): number
   setEmit(id: number, emit: EmitOptions): void
+  /** Of the stream that a node comes from. */
+  deadLetterTopicAbove(id: number): string | undefined
   claimStore(name: string): void
 }
 
@@ -135,8 +155,10 @@ export class KStream<K, V> {
 
   /** Writes each record to a topic; the partition is murmur2 of the key's bytes, as Java producers have it. */
   to(topic: string, options: ProducedOptions<K, V>): void {
-    const { key, value, timestamp } = options
-    this.graph.add(this.nodeId, { kind: 'sink', topic, key, value, timestamp } as NodeSpec)
+    const { key, value, timestamp, onProductionError } = options
+    const deadLetterTopic = options.deadLetterTopic ?? this.graph.deadLetterTopicAbove(this.nodeId)
+    const spec = { kind: 'sink', topic, key, value, timestamp, deadLetterTopic, onProductionError }
+    this.graph.add(this.nodeId, spec as unknown as NodeSpec)
   }
 
   #next<W>(spec: NodeSpec): KStream<K, W> {

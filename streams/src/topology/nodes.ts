@@ -1,3 +1,4 @@
+import type { InputErrorHandler, ProductionErrorHandler } from '../processing/error-handlers.js'
 import type { Serde } from '../serde.js'
 import type { KeyValueStoreSpec, StoreSpec, WindowStoreSpec } from './stores.js'
 import type { Window, Windows } from './windows.js'
@@ -40,6 +41,8 @@ export type NodeSpec =
       readonly createdAt: ((value: unknown) => number) | undefined
       readonly check: ((value: unknown, key: unknown, appendedMs: number) => string | undefined) | undefined
       readonly deadLetterTopic: string | undefined
+      readonly onDeserializationError: InputErrorHandler | undefined
+      readonly onProcessingError: InputErrorHandler | undefined
     }
   | { readonly kind: 'filter'; readonly predicate: (value: unknown, key: unknown) => boolean }
   | { readonly kind: 'map-values'; readonly map: (value: unknown, key: unknown) => unknown }
@@ -74,6 +77,9 @@ export type NodeSpec =
       readonly key: Serde<unknown>
       readonly value: Serde<unknown>
       readonly timestamp: ((value: unknown) => number) | undefined
+      /** Its own, or that of the stream it comes from. */
+      readonly deadLetterTopic: string | undefined
+      readonly onProductionError: ProductionErrorHandler | undefined
     }
 
 export type NodeKind = NodeSpec['kind']
@@ -83,6 +89,12 @@ export interface GraphNode {
   readonly id: number
   readonly parentId: number | undefined
   readonly spec: NodeSpec
+}
+
+/** For errors and for people: the kind of a node, with its topic or store. */
+export function nameOfNode(spec: NodeSpec): string {
+  if ('topic' in spec) return `${spec.kind} ${spec.topic}`
+  return 'store' in spec ? `${spec.kind} ${spec.store.name}` : spec.kind
 }
 
 /** The store a node writes, if it keeps state. */

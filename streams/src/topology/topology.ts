@@ -1,4 +1,4 @@
-import { storeOf, type GraphNode, type NodeOf } from './nodes.js'
+import { storeOf, type GraphNode, type NodeOf, type NodeSpec } from './nodes.js'
 import type { StoreSpec } from './stores.js'
 
 /** A connected part of the graph: its sources share partitions, and one task runs it for one partition. */
@@ -28,11 +28,21 @@ export class Topology {
     return [...new Set(this.subTopologies.flatMap((sub) => sub.sinkTopics))]
   }
 
-  /** Where records of an input topic are put aside, if anywhere. */
-  deadLetterTopicOf(topic: string): string | undefined {
-    const nodes = this.subTopologies.flatMap((sub) => sub.nodes)
-    const source = nodes.map(({ spec }) => spec).find((spec) => spec.kind === 'source' && spec.topic === topic)
-    return (source as NodeOf<'source'> | undefined)?.deadLetterTopic
+  /** The node that reads an input topic. */
+  sourceOf(topic: string): NodeOf<'source'> | undefined {
+    return this.#all('source').find((spec) => spec.topic === topic)
+  }
+
+  get sources(): NodeOf<'source'>[] {
+    return this.#all('source')
+  }
+
+  get sinks(): NodeOf<'sink'>[] {
+    return this.#all('sink')
+  }
+
+  #all<Kind extends NodeSpec['kind']>(kind: Kind): NodeOf<Kind>[] {
+    return this.subTopologies.flatMap(({ nodes }) => ofKind(nodes, kind))
   }
 
   /** A text for people: one line a node, indented below its parent. */
@@ -85,6 +95,7 @@ function split(nodes: readonly GraphNode[]): SubTopology[] {
       sinkTopics: unique([
         ...ofKind(part, 'sink').map((spec) => spec.topic),
         ...ofKind(part, 'source').flatMap((spec) => spec.deadLetterTopic ?? []),
+        ...ofKind(part, 'sink').flatMap((spec) => spec.deadLetterTopic ?? []),
       ]),
       stores: part.flatMap((node) => storeOf(node.spec) ?? []),
     }),
