@@ -5,7 +5,7 @@ import { createMetrics } from './metrics.js'
 import { utf8 } from './serde.js'
 import { KeyValueStore } from './state/key-value-store.js'
 import { MemoryEngine } from './state/memory-engine.js'
-import { CacheBudget } from './state/object-cache.js'
+import { CacheBudget } from './state/cache-budget.js'
 import { keyValueStore } from './topology/stores.js'
 
 it('the input lag is asked for when metrics are read, and a partition that was lost is not told of any more', async () => {
@@ -31,7 +31,8 @@ it('what grows with every record is a plain number until metrics are read, and h
   const registry = new Registry()
   const budget = new CacheBudget(1_000_000)
   createMetrics(registry, { cache: () => budget })
-  const store = new KeyValueStore(keyValueStore('sums', { key: utf8, value: utf8 }), new MemoryEngine(), budget)
+  const spec = keyValueStore('sums', { key: utf8, value: utf8 })
+  const store = new KeyValueStore(spec, new MemoryEngine(), budget, { streamTimeMs: 0 })
   for (const key of ['a', 'b', 'a', 'a']) store.entry(key)
   const told = await registry.metrics()
   expect(told).toMatch(/^candlewick_streams_cache_hits_total 2$/m)

@@ -23,9 +23,8 @@ import { decide, defaultDecision, type ErrorHandlers } from './processing/error-
 import { PoisonRecords } from './processing/poison-records.js'
 import { QuietPartitions } from './processing/quiet-partitions.js'
 import { leaseOf, ownedUntilMs, type Membership } from './queries/role.js'
-import { expireWindows } from './state/expiry.js'
 import type { EngineFactory } from './state/engine.js'
-import { CacheBudget } from './state/object-cache.js'
+import { CacheBudget } from './state/cache-budget.js'
 import type { StateDirectory } from './state/state-directory.js'
 import { TaskManager } from './task-manager.js'
 import { prepareTopics, type TaskPlan } from './topics.js'
@@ -135,7 +134,7 @@ export class StreamInstance {
       afterCommit: async (tasks) => {
         this.#failures = 0
         this.#poison.committed(tasks)
-        for (const task of tasks) metrics.expired.inc(await expireWindows(task))
+        for (const task of tasks) metrics.expired.inc(await task.expire())
       },
     })
     this.#tasks = new TaskManager({

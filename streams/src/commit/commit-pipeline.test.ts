@@ -8,7 +8,7 @@ import { createMetrics } from '../metrics.js'
 import { StreamTask } from '../processing/stream-task.js'
 import { utf8 } from '../serde.js'
 import { MemoryEngine } from '../state/memory-engine.js'
-import { CacheBudget } from '../state/object-cache.js'
+import { CacheBudget } from '../state/cache-budget.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { CommitPipeline } from './commit-pipeline.js'
 

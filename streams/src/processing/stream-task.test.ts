@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MemoryEngine } from '../state/memory-engine.js'
-import { CacheBudget } from '../state/object-cache.js'
+import { CacheBudget } from '../state/cache-budget.js'
 import { utf8, type Serde } from '../serde.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { keyValueStore } from '../topology/stores.js'

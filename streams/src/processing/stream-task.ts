@@ -1,5 +1,6 @@
 import type { EngineFactory } from '../state/engine.js'
-import type { CacheBudget } from '../state/object-cache.js'
+import type { CacheBudget } from '../state/cache-budget.js'
+import { Expiry } from '../state/expiry.js'
 import { TaskState } from '../state/task-state.js'
 import { CommittedReads, LatestReads, type Isolation } from '../queries/task-reads.js'
 import { TaskView } from '../queries/task-view.js'
@@ -36,12 +37,11 @@ export class StreamTask {
   readonly #options: StreamTaskOptions
   readonly #committedClock = new TaskClock()
   #processor: TaskProcessor
+  #expiry: Expiry
   #unpersisted: FrozenTask['changes'] = NO_CHANGES
   status: TaskStatusName = 'CREATED'
   /** performance.now() when the last record was processed, or when it began to run: what quiet time is counted from. */
   lastRecordAtMs = 0
-  /** Stream time at which its stores are looked through for expired windows. */
-  expireAtStreamMs = 0
   /** Its live objects hold changes that were never committed: they must not be used again. */
   stale = true
   /** performance.now() until which its state was surely current, while it is not running. */
@@ -56,6 +56,7 @@ export class StreamTask {
     this.id = `${options.subTopology.id}_${options.partition}`
     this.state = new TaskState(this.id, options.directory, options.bootId, options.makeEngine)
     this.#processor = this.#makeProcessor()
+    this.#expiry = this.#makeExpiry()
   }
 
   get processor(): TaskProcessor {
@@ -89,6 +90,7 @@ export class StreamTask {
     await this.#processor.reset(inputs, clock)
     this.#committedClock.restore(clock)
     this.#unpersisted = NO_CHANGES
+    this.#expiry = this.#makeExpiry()
     this.lastRecordAtMs = nowMs
     this.stale = false
     this.complete = true
@@ -128,6 +130,14 @@ export class StreamTask {
     this.#processor.persisted()
   }
 
+  /**
+   * Lets go of what is over; to be called after its commits, before the next one.
+   * @returns how many windows were dropped
+   */
+  expire(): Promise<number> {
+    return this.#expiry.run()
+  }
+
   /** What its stores hold, for one query: what is committed, or also what it has processed since. */
   view(isolation: Isolation = 'committed'): TaskView {
     const { engine } = this.state
@@ -147,6 +157,11 @@ export class StreamTask {
     this.status = 'CLOSED'
     this.#processor.clear()
     await this.state.close()
+  }
+
+  #makeExpiry(): Expiry {
+    const { clock, graph } = this.#processor
+    return new Expiry({ clock, stores: graph.stores, state: this.state })
   }
 
   #distrust(): void {

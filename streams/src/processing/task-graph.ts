@@ -1,5 +1,5 @@
 import { KeyValueStore } from '../state/key-value-store.js'
-import type { CacheBudget } from '../state/object-cache.js'
+import type { CacheBudget } from '../state/cache-budget.js'
 import type { Engine } from '../state/engine.js'
 import { WindowStore } from '../state/window-store.js'
 import type { TraceHeaders } from '../kafka/trace-context.js'
@@ -55,7 +55,7 @@ export function wireTask(subTopology: SubTopology, options: TaskGraphOptions): T
     if (known !== undefined) return known
     const store: Store =
       spec.kind === 'key-value'
-        ? new KeyValueStore(spec as KeyValueStore<unknown, unknown>['spec'], engine, budget)
+        ? new KeyValueStore(spec as KeyValueStore<unknown, unknown>['spec'], engine, budget, context.clock)
         : new WindowStore(spec as WindowStore<unknown, unknown>['spec'], engine, budget)
     stores.set(spec.name, store)
     return store

@@ -1,6 +1,7 @@
 import type { KeyValueStoreSpec, WindowStoreSpec } from '../topology/stores.js'
 import type { StoreRange } from '../state/overlay.js'
 import { keyBoundsOf, keyEnd, windowKey, windowKeyAt, windowStartOf } from '../state/store-keys.js'
+import { StoredValueCodec } from '../state/stored-value.js'
 import { retainedFromMs, storedWindowCodec, type StoredWindow } from '../state/window-store.js'
 import type { Isolation, TaskReads } from './task-reads.js'
 
@@ -95,17 +96,25 @@ export class TaskView {
 
   keyValue<K, V>(spec: KeyValueStoreSpec<K, V>): KeyValueView<K, V> {
     const reads = this.#reads
+    const codec = new StoredValueCodec(spec)
     async function* range(options: KeyRangeOptions<K> = {}): AsyncGenerator<[K, V]> {
-      const { limit, reverse = false } = options
+      const { limit = Number.POSITIVE_INFINITY, reverse = false } = options
       const range = keyRange(spec, options)
-      for await (const [key, value] of reads.part(spec.name, range)({ ...range, reverse, ...limited(limit) })) {
-        yield [spec.key.decode(key, 0, key.length), spec.value.decode(value, 0, value.length)]
+      let left = limit
+      if (left <= 0) return
+      // Values that are over do not count, so where there is a ttl the engine cannot be told how many are wanted.
+      const most = spec.ttlMs === undefined ? limited(limit) : {}
+      for await (const [key, bytes] of reads.part(spec.name, range)({ ...range, reverse, ...most })) {
+        const value = codec.decode(bytes, reads.times.streamTimeMs)
+        if (value === undefined) continue
+        yield [spec.key.decode(key, 0, key.length), value]
+        if (--left === 0) return
       }
     }
     return {
       get: (key) => {
         const bytes = reads.get(spec.name, spec.key.encode(key))
-        return bytes === undefined ? undefined : spec.value.decode(bytes, 0, bytes.length)
+        return bytes === undefined ? undefined : codec.decode(bytes, reads.times.streamTimeMs)
       },
       range,
       all: (options) => collect(range(options)),

@@ -1,30 +1,41 @@
 import type { KeyValueStoreSpec } from '../topology/stores.js'
+import type { CacheBudget } from './cache-budget.js'
 import type { Engine, EngineWrite } from './engine.js'
 import { keyIdentity } from './key-identity.js'
-import { ObjectCache, type CacheBudget, type CacheEntry } from './object-cache.js'
-import { storePrefix } from './store-keys.js'
+import { ObjectCache, type CacheEntry } from './object-cache.js'
+import { storePrefix, storeRange } from './store-keys.js'
+import { StoredValueCodec } from './stored-value.js'
 
 export interface KeyValueEntry<K, S> extends CacheEntry<S> {
   readonly key: K
+  /** Stream time of its last change; kept only with a ttl. */
+  changedAtMs: number
 }
 
+/** Values are looked at for their age, so many after each commit ... */
+const LOOK_AT = 1_000
+/** ... in rounds at most so many times per ttl: a value outlives its ttl in the engine by an eighth of it. */
+const ROUNDS_PER_TTL = 8
+
 /** A key-value store as its task uses it: live objects in front of the engine, found synchronously. */
-export class KeyValueStore<K, S> {
+export class KeyValueStore<K, S> extends ObjectCache<KeyValueEntry<K, S>> {
   readonly #entries = new Map<string | number, KeyValueEntry<K, S>>()
-  readonly #cache: ObjectCache<S>
   readonly #prefix: Buffer
+  readonly #codec: StoredValueCodec<S>
+  #round = newRound(Number.NEGATIVE_INFINITY)
+  /** Engine keys of values that were over when they were looked at; deleted by the next commit. */
+  #over: Buffer[] = []
 
   constructor(
     readonly spec: KeyValueStoreSpec<K, S>,
     private readonly engine: Engine,
-    private readonly budget: CacheBudget,
+    budget: CacheBudget,
+    /** Stream time decides what is over, so that every owner of the task finds the same. */
+    private readonly clock: { readonly streamTimeMs: number },
   ) {
+    super(budget)
     this.#prefix = storePrefix(spec.name)
-    this.#cache = new ObjectCache({
-      budget,
-      encode: (value) => spec.value.encode(value),
-      forget: (entry) => this.#entries.delete(keyIdentity((entry as KeyValueEntry<K, S>).key, spec.key)),
-    })
+    this.#codec = new StoredValueCodec(spec)
   }
 
   /** The entry of a key, read from the engine at the first use; its value is undefined where there is none. */
@@ -34,44 +45,120 @@ export class KeyValueStore<K, S> {
     if (known !== undefined) {
       known.used = true
       this.budget.hits++
+      if (this.#isOver(known)) known.value = undefined
       return known
     }
     const storeKey = this.spec.key.encode(key)
     const bytes = this.engine.get(Buffer.concat([this.#prefix, storeKey]))
-    const value = bytes === undefined ? undefined : this.spec.value.decode(bytes, 0, bytes.length)
-    const entry = { key, storeKey, value, dirty: false, frozen: false, used: true, sizeBytes: 0 }
+    const entry: KeyValueEntry<K, S> = {
+      key,
+      storeKey,
+      value: bytes === undefined ? undefined : this.#codec.decode(bytes, this.clock.streamTimeMs),
+      changedAtMs: bytes === undefined ? 0 : this.#codec.changedAtMs(bytes),
+      dirty: false,
+      frozen: false,
+      used: true,
+      sizeBytes: 0,
+    }
     this.#entries.set(identity, entry)
-    return this.#cache.add(entry, bytes?.length ?? 64)
+    return this.add(entry, bytes?.length ?? 64)
   }
 
-  /** To be called after each change of an entry's value. */
-  changed(entry: KeyValueEntry<K, S>): void {
-    this.#cache.markDirty(entry)
-  }
-
-  get dirty(): readonly KeyValueEntry<K, S>[] {
-    return this.#cache.dirty as readonly KeyValueEntry<K, S>[]
+  override changed(entry: KeyValueEntry<K, S>): void {
+    entry.changedAtMs = this.clock.streamTimeMs
+    super.changed(entry)
   }
 
   pinned(storeKey: Buffer): EngineWrite | undefined {
-    const key = this.spec.key.decode(storeKey, 0, storeKey.length)
-    return this.#cache.pinned(this.#entries.get(keyIdentity(key, this.spec.key)))
+    return this.asPinned(this.#cached(storeKey))
   }
 
-  allPinned(): EngineWrite[] {
-    return this.#cache.allPinned()
+  /** Besides what changed, values found to be over since the last freeze are deleted. */
+  override freeze(): EngineWrite[] {
+    const over = this.#over
+    this.#over = []
+    const deleted = over.map((engineKey) => engineKey.subarray(this.#prefix.length)).filter((key) => this.#letGo(key))
+    return [...super.freeze(), ...deleted.map((key) => ({ key, value: undefined }))]
   }
 
-  freeze(): EngineWrite[] {
-    return this.#cache.freeze()
-  }
-
-  persisted(): void {
-    this.#cache.persisted()
-  }
-
-  clear(): void {
-    this.#cache.clear()
+  override clear(): void {
+    super.clear()
     this.#entries.clear()
+    this.#round = newRound(Number.NEGATIVE_INFINITY)
+    this.#over = []
   }
+
+  /**
+   * Looks at the next values of the engine for those that are over, when a round is due. What it finds is never seen by
+   * anyone; the next freeze deletes it, in the engine and in the changelog.
+   */
+  async findExpired(): Promise<void> {
+    const { ttlMs } = this.spec
+    const { streamTimeMs } = this.clock
+    if (ttlMs === undefined || streamTimeMs < this.#round.beginsAtMs || this.#over.length > 0) return
+    const round = this.#round
+    const range = storeRange(this.spec.name)
+    const found: Buffer[] = []
+    let seen = 0
+    for await (const [key, value] of this.engine.entries({
+      ...range,
+      from: round.from ?? range.from,
+      limit: LOOK_AT,
+    })) {
+      seen++
+      const changedAtMs = this.#codec.changedAtMs(value)
+      if (this.#codec.isOver(changedAtMs, streamTimeMs)) found.push(key)
+      else round.nextDueMs = Math.min(round.nextDueMs, changedAtMs + ttlMs)
+      round.from = Buffer.concat([key, Buffer.from([0])])
+    }
+    // Dropped meanwhile: what was read belongs to state that is not used any more.
+    if (round !== this.#round) return
+    this.#over = found
+    if (seen < LOOK_AT) {
+      // Whatever changed since this round began is over later than what it has seen, or a ttl from now.
+      const dueMs = Math.min(round.nextDueMs, streamTimeMs + ttlMs)
+      this.#round = newRound(Math.max(dueMs, streamTimeMs + ttlMs / ROUNDS_PER_TTL))
+    }
+  }
+
+  protected override encode({ value, changedAtMs }: KeyValueEntry<K, S>): Buffer {
+    return this.#codec.encode(value!, changedAtMs)
+  }
+
+  protected override forget({ key }: KeyValueEntry<K, S>): void {
+    this.#entries.delete(keyIdentity(key, this.spec.key))
+  }
+
+  #isOver({ value, changedAtMs }: KeyValueEntry<K, S>): boolean {
+    return value !== undefined && this.#codec.isOver(changedAtMs, this.clock.streamTimeMs)
+  }
+
+  /** Whether a value that was found to be over still stands in the engine and nowhere else. */
+  #letGo(storeKey: Buffer): boolean {
+    const cached = this.#cached(storeKey)
+    if (cached !== undefined) {
+      if (cached.dirty || (cached.value !== undefined && !this.#isOver(cached))) return false
+      cached.value = undefined
+    }
+    const bytes = this.engine.get(Buffer.concat([this.#prefix, storeKey]))
+    return bytes !== undefined && this.#codec.isOver(this.#codec.changedAtMs(bytes), this.clock.streamTimeMs)
+  }
+
+  #cached(storeKey: Buffer): KeyValueEntry<K, S> | undefined {
+    return this.#entries.get(keyIdentity(this.spec.key.decode(storeKey, 0, storeKey.length), this.spec.key))
+  }
+}
+
+/** One look at every value. */
+interface Round {
+  /** Stream time. */
+  readonly beginsAtMs: number
+  /** Engine key to go on at; undefined = it has not begun. */
+  from: Buffer | undefined
+  /** When the first of the values seen will be over. */
+  nextDueMs: number
+}
+
+function newRound(beginsAtMs: number): Round {
+  return { beginsAtMs, from: undefined, nextDueMs: Number.POSITIVE_INFINITY }
 }

@@ -1,3 +1,4 @@
+import type { CacheBudget } from './cache-budget.js'
 import type { EngineWrite } from './engine.js'
 
 /**
@@ -19,41 +20,6 @@ export interface CacheEntry<S> {
 /** What an entry costs besides its encoded value: the object, its fields and its place in the maps. */
 const ENTRY_OVERHEAD_BYTES = 400
 
-/** One bound for all stores of a process. When it is full, entries not used lately are let go at the next commit. */
-export class CacheBudget {
-  #usedBytes = 0
-  #pinnedBytes = 0
-  /** Uses of an object that was there. Counted per record, so plain fields, read when metrics are asked for. */
-  hits = 0
-  /** Objects that had to be read from their engine. */
-  misses = 0
-  /** Objects that were let go because the cache is full. */
-  evictions = 0
-
-  constructor(readonly limitBytes: number) {}
-
-  get usedBytes(): number {
-    return this.#usedBytes
-  }
-
-  get isFull(): boolean {
-    return this.#usedBytes > this.limitBytes
-  }
-
-  /** Half the cache cannot be evicted: the interval must be committed now. */
-  get mustFreeze(): boolean {
-    return this.#pinnedBytes > this.limitBytes / 2
-  }
-
-  used(bytes: number): void {
-    this.#usedBytes += bytes
-  }
-
-  pinned(bytes: number): void {
-    this.#pinnedBytes += bytes
-  }
-}
-
 /** The serde of a store threw about this entry's value. */
 export class UnencodableError extends Error {
   constructor(
@@ -65,43 +31,41 @@ export class UnencodableError extends Error {
   }
 }
 
-export interface ObjectCacheOptions<S> {
-  budget: CacheBudget
-  encode(value: S): Buffer
-  /** Takes an evicted entry out of the store's own index. */
-  forget(entry: CacheEntry<S>): void
-}
-
 /**
- * The live objects of one store: which are dirty, which are frozen, which may go. The store on top finds them by key.
+ * The live objects of one store: which are dirty, which are frozen, which may go. The store that extends it finds them
+ * by key.
  */
-export class ObjectCache<S> {
-  readonly #options: ObjectCacheOptions<S>
-  #entries: CacheEntry<S>[] = []
-  #dirty: CacheEntry<S>[] = []
-  #frozen: CacheEntry<S>[] = []
+export abstract class ObjectCache<Entry extends CacheEntry<unknown>> {
+  #entries: Entry[] = []
+  #dirty: Entry[] = []
+  #frozen: Entry[] = []
   #hand = 0
 
-  constructor(options: ObjectCacheOptions<S>) {
-    this.#options = options
-  }
+  constructor(protected readonly budget: CacheBudget) {}
 
-  get dirty(): readonly CacheEntry<S>[] {
+  /** Of an entry that has a value. */
+  protected abstract encode(entry: Entry): Buffer
+
+  /** Takes an evicted entry out of the store's own index. */
+  protected abstract forget(entry: Entry): void
+
+  get dirty(): readonly Entry[] {
     return this.#dirty
   }
 
-  add<Entry extends CacheEntry<S>>(entry: Entry, encodedBytes: number): Entry {
+  protected add(entry: Entry, encodedBytes: number): Entry {
     entry.sizeBytes = sizeOf(entry, encodedBytes)
-    this.#options.budget.used(entry.sizeBytes)
-    this.#options.budget.misses++
-    this.#entries.push(entry)
+    this.budget.used(entry.sizeBytes)
+    this.budget.misses++
+    if (this.#entries.push(entry) === 1) this.budget.join(this)
     return entry
   }
 
-  markDirty(entry: CacheEntry<S>): void {
+  /** To be called after each change of an entry's value. */
+  changed(entry: Entry): void {
     if (entry.dirty) return
     entry.dirty = true
-    if (!entry.frozen) this.#options.budget.pinned(entry.sizeBytes)
+    if (!entry.frozen) this.budget.pinned(entry.sizeBytes)
     this.#dirty.push(entry)
   }
 
@@ -123,70 +87,43 @@ export class ObjectCache<S> {
     })
   }
 
-  /** An object that the engine does not have as it is now, if it is one; encoded when its value is asked for. */
-  pinned(entry: CacheEntry<S> | undefined): EngineWrite | undefined {
-    return entry !== undefined && (entry.dirty || entry.frozen) ? this.#asWrite(entry) : undefined
-  }
-
-  /** Every object that the engine does not have as it is now, in no order. */
+  /** Every object that the engine does not have as it is now, in no order; encoded when its value is asked for. */
   allPinned(): EngineWrite[] {
     return [...this.#dirty, ...this.#frozen.filter(({ dirty }) => !dirty)].map((entry) => this.#asWrite(entry))
   }
 
-  #encode({ value, storeKey }: CacheEntry<S>): Buffer | undefined {
-    try {
-      return value === undefined ? undefined : this.#options.encode(value)
-    } catch (error) {
-      throw new UnencodableError(storeKey, error)
-    }
+  /** The same of one entry, if it is such an object. */
+  protected asPinned(entry: Entry | undefined): EngineWrite | undefined {
+    return entry !== undefined && (entry.dirty || entry.frozen) ? this.#asWrite(entry) : undefined
   }
 
   /** The engine has what was frozen: unpins it. */
   persisted(): void {
     for (const entry of this.#frozen) {
       entry.frozen = false
-      if (!entry.dirty) this.#options.budget.pinned(-entry.sizeBytes)
+      if (!entry.dirty) this.budget.pinned(-entry.sizeBytes)
     }
     this.#frozen = []
-    this.#evict()
+    this.budget.evict(this)
   }
 
   /** Forgets every object, changed or not: after this all reads come from the engine. */
   clear(): void {
-    const { budget } = this.#options
     for (const entry of this.#entries) {
-      budget.used(-entry.sizeBytes)
-      if (entry.dirty || entry.frozen) budget.pinned(-entry.sizeBytes)
+      this.budget.used(-entry.sizeBytes)
+      if (entry.dirty || entry.frozen) this.budget.pinned(-entry.sizeBytes)
     }
     this.#entries = []
     this.#dirty = []
     this.#frozen = []
     this.#hand = 0
-  }
-
-  #asWrite(entry: CacheEntry<S>): EngineWrite {
-    const { encode } = this.#options
-    return {
-      key: entry.storeKey,
-      get value() {
-        return entry.value === undefined ? undefined : encode(entry.value)
-      },
-    }
-  }
-
-  /** Encoding tells how large the value has become. */
-  #resize(entry: CacheEntry<S>, encodedBytes: number): void {
-    const grownBytes = sizeOf(entry, encodedBytes) - entry.sizeBytes
-    entry.sizeBytes += grownBytes
-    this.#options.budget.used(grownBytes)
-    this.#options.budget.pinned(grownBytes)
+    this.budget.leave(this)
   }
 
   /** The clock algorithm: one turn at most, unpinned entries that were not used since the last turn go. */
-  #evict(): void {
-    const { budget, forget } = this.#options
+  evict(): void {
     const entries = this.#entries
-    for (let steps = entries.length; steps > 0 && budget.isFull; steps--) {
+    for (let steps = entries.length; steps > 0 && this.budget.isFull; steps--) {
       if (this.#hand >= entries.length) this.#hand = 0
       const entry = entries[this.#hand]!
       if (entry.dirty || entry.frozen || entry.used) {
@@ -196,10 +133,37 @@ export class ObjectCache<S> {
       }
       entries[this.#hand] = entries.at(-1)!
       entries.pop()
-      budget.used(-entry.sizeBytes)
-      budget.evictions++
-      forget(entry)
+      this.budget.used(-entry.sizeBytes)
+      this.budget.evictions++
+      this.forget(entry)
     }
+    if (entries.length === 0) this.budget.leave(this)
+  }
+
+  #encode(entry: Entry): Buffer | undefined {
+    try {
+      return entry.value === undefined ? undefined : this.encode(entry)
+    } catch (error) {
+      throw new UnencodableError(entry.storeKey, error)
+    }
+  }
+
+  #asWrite(entry: Entry): EngineWrite {
+    const encode = () => this.#encode(entry)
+    return {
+      key: entry.storeKey,
+      get value() {
+        return encode()
+      },
+    }
+  }
+
+  /** Encoding tells how large the value has become. */
+  #resize(entry: Entry, encodedBytes: number): void {
+    const grownBytes = sizeOf(entry, encodedBytes) - entry.sizeBytes
+    entry.sizeBytes += grownBytes
+    this.budget.used(grownBytes)
+    this.budget.pinned(grownBytes)
   }
 }
 

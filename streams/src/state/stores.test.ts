@@ -5,7 +5,7 @@ import { keyValueStore, windowStore } from '../topology/stores.js'
 import type { Engine } from './engine.js'
 import { KeyValueStore } from './key-value-store.js'
 import { MemoryEngine } from './memory-engine.js'
-import { CacheBudget } from './object-cache.js'
+import { CacheBudget } from './cache-budget.js'
 import { storePrefix } from './store-keys.js'
 import { WindowStore } from './window-store.js'
 
@@ -14,6 +14,7 @@ const json: Serde<{ n: number }> = {
   decode: (bytes, start, end) => JSON.parse(bytes.toString('utf8', start, end)) as { n: number },
 }
 const spec = keyValueStore('counts', { key: utf8, value: json })
+const clock = { streamTimeMs: 0 }
 
 /** What a commit does with a store: freeze, write, unpin. `persist` is the last part, which may come later. */
 function freeze(store: KeyValueStore<string, { n: number }>, engine: Engine) {
@@ -34,7 +35,7 @@ function add(store: KeyValueStore<string, { n: number }>, key: string): void {
 describe('a key-value store', () => {
   it('loses no update when objects are evicted at every commit', async () => {
     const engine = new MemoryEngine()
-    const store = new KeyValueStore(spec, engine, new CacheBudget(0))
+    const store = new KeyValueStore(spec, engine, new CacheBudget(0), clock)
     for (let round = 1; round <= 5; round++) {
       for (const key of ['a', 'b', 'c']) add(store, key)
       await freeze(store, engine)()
@@ -44,7 +45,7 @@ describe('a key-value store', () => {
 
   it('never evicts what the engine does not have yet: an entry frozen in one interval is seen by the next', async () => {
     const engine = new MemoryEngine()
-    const store = new KeyValueStore(spec, engine, new CacheBudget(0))
+    const store = new KeyValueStore(spec, engine, new CacheBudget(0), clock)
     add(store, 'a')
     const persistFirst = freeze(store, engine)
     add(store, 'a')
@@ -56,7 +57,7 @@ describe('a key-value store', () => {
 
   it('encodes each changed key once per freeze, and unchanged ones not at all', async () => {
     const engine = new MemoryEngine()
-    const store = new KeyValueStore(spec, engine, new CacheBudget(1 << 20))
+    const store = new KeyValueStore(spec, engine, new CacheBudget(1 << 20), clock)
     add(store, 'a')
     add(store, 'a')
     add(store, 'b')
@@ -67,7 +68,7 @@ describe('a key-value store', () => {
 
   it('goes back to what the engine has when it is cleared', async () => {
     const engine = new MemoryEngine()
-    const store = new KeyValueStore(spec, engine, new CacheBudget(1 << 20))
+    const store = new KeyValueStore(spec, engine, new CacheBudget(1 << 20), clock)
     add(store, 'a')
     await freeze(store, engine)()
     add(store, 'a')
@@ -79,7 +80,7 @@ describe('a key-value store', () => {
   it('counts what it pins and lets it go again', async () => {
     const engine = new MemoryEngine()
     const budget = new CacheBudget(1_000)
-    const store = new KeyValueStore(spec, engine, budget)
+    const store = new KeyValueStore(spec, engine, budget, clock)
     for (let n = 0; n < 10; n++) add(store, `key ${n}`)
     expect(budget.mustFreeze).toBe(true)
     await freeze(store, engine)()
@@ -88,6 +89,30 @@ describe('a key-value store', () => {
     expect(budget.usedBytes).toBeLessThanOrEqual(budget.limitBytes)
     store.clear()
     expect(budget.usedBytes).toBe(0)
+  })
+})
+
+describe('the cache of a process', () => {
+  it('lets objects of an idle store go when another one needs the room', async () => {
+    const budget = new CacheBudget(20_000)
+    const create = () => {
+      const engine = new MemoryEngine()
+      return { engine, store: new KeyValueStore(spec, engine, budget, clock) }
+    }
+    const [idle, busy] = [create(), create()]
+    for (let n = 0; n < 30; n++) add(idle.store, `key ${n}`)
+    await freeze(idle.store, idle.engine)()
+    const ofIdle = budget.usedBytes
+    for (let round = 0; round < 4; round++) {
+      for (let n = 0; n < 40; n++) add(busy.store, `key ${n}`)
+      await freeze(busy.store, busy.engine)()
+    }
+    expect(budget.usedBytes).toBeLessThanOrEqual(budget.limitBytes)
+    const left = budget.usedBytes
+    idle.store.clear()
+    expect(left - budget.usedBytes).toBeLessThan(ofIdle)
+    expect(idle.store.entry('key 7').value, 'and are read again').toEqual({ n: 1 })
+    expect(busy.store.entry('key 7').value).toEqual({ n: 4 })
   })
 })
 

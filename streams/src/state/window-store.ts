@@ -2,7 +2,8 @@ import type { Serde } from '../serde.js'
 import type { WindowStoreSpec } from '../topology/stores.js'
 import type { Engine, EngineWrite } from './engine.js'
 import { keyIdentity } from './key-identity.js'
-import { ObjectCache, type CacheBudget, type CacheEntry } from './object-cache.js'
+import type { CacheBudget } from './cache-budget.js'
+import { ObjectCache, type CacheEntry } from './object-cache.js'
 import { keyBoundsOf, storePrefix, storeRange, windowKey, windowKeyAt, windowStartOf } from './store-keys.js'
 
 /** What a window store keeps: the state, whether it was announced closed, and the last revision announced. */
@@ -63,24 +64,19 @@ export function retainedFromMs(
 }
 
 /** A window store as its task uses it: live objects in front of the engine, found synchronously. */
-export class WindowStore<K, S> {
+export class WindowStore<K, S> extends ObjectCache<WindowStoreEntry<K, S>> {
   readonly #keys = new Map<string | number, KeyWindows<K, S>>()
-  readonly #cache: ObjectCache<StoredWindow<S>>
   readonly #prefix: Buffer
   readonly #codec: ReturnType<typeof storedWindowCodec<S>>
 
   constructor(
     readonly spec: WindowStoreSpec<K, S>,
     private readonly engine: Engine,
-    private readonly budget: CacheBudget,
+    budget: CacheBudget,
   ) {
+    super(budget)
     this.#prefix = storePrefix(spec.name)
     this.#codec = storedWindowCodec(spec.value)
-    this.#cache = new ObjectCache({
-      budget,
-      encode: this.#codec.encode,
-      forget: (entry) => this.#forget(entry as WindowStoreEntry<K, S>),
-    })
   }
 
   /** The entry of a window, read from the engine at the first use; its value is undefined where there is none. */
@@ -103,36 +99,15 @@ export class WindowStore<K, S> {
     return entry
   }
 
-  /** To be called after each change of an entry. */
-  changed(entry: WindowStoreEntry<K, S>): void {
-    this.#cache.markDirty(entry)
-  }
-
-  get dirty(): readonly WindowStoreEntry<K, S>[] {
-    return this.#cache.dirty as readonly WindowStoreEntry<K, S>[]
-  }
-
   pinned(storeKey: Buffer): EngineWrite | undefined {
     const { keyStart, keyEnd } = keyBoundsOf(storeKey)
     const key = this.spec.key.decode(storeKey, keyStart, keyEnd)
     const windows = this.#keys.get(keyIdentity(key, this.spec.key))
-    return this.#cache.pinned(windows?.entries.get(windowStartOf(storeKey)))
+    return this.asPinned(windows?.entries.get(windowStartOf(storeKey)))
   }
 
-  allPinned(): EngineWrite[] {
-    return this.#cache.allPinned()
-  }
-
-  freeze(): EngineWrite[] {
-    return this.#cache.freeze()
-  }
-
-  persisted(): void {
-    this.#cache.persisted()
-  }
-
-  clear(): void {
-    this.#cache.clear()
+  override clear(): void {
+    super.clear()
     this.#keys.clear()
   }
 
@@ -200,10 +175,14 @@ export class WindowStore<K, S> {
       announcedAtMs: Number.NEGATIVE_INFINITY,
     }
     windows.entries.set(startMs, entry)
-    return this.#cache.add(entry, bytes?.length ?? 128)
+    return this.add(entry, bytes?.length ?? 128)
   }
 
-  #forget(entry: WindowStoreEntry<K, S>): void {
+  protected override encode(entry: WindowStoreEntry<K, S>): Buffer {
+    return this.#codec.encode(entry.value!)
+  }
+
+  protected override forget(entry: WindowStoreEntry<K, S>): void {
     const windows = this.#windowsOf(entry.key)
     windows.entries.delete(entry.startMs)
     if (windows.last === entry) windows.last = undefined

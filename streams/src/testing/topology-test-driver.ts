@@ -5,8 +5,9 @@ import type { RecordHeader } from '../kafka/records/encode.js'
 import { WireWriter } from '../kafka/wire/writer.js'
 import type { ErrorHandlers } from '../processing/error-handlers.js'
 import { TaskProcessor, type TaskOutput } from '../processing/task.js'
+import { Expiry } from '../state/expiry.js'
 import { MemoryEngine } from '../state/memory-engine.js'
-import { CacheBudget } from '../state/object-cache.js'
+import { CacheBudget } from '../state/cache-budget.js'
 import { storePrefix } from '../state/store-keys.js'
 import { CommittedReads, LatestReads, type Isolation } from '../queries/task-reads.js'
 import { TaskView } from '../queries/task-view.js'
@@ -23,6 +24,7 @@ interface DriverTask {
   partition: number
   engine: MemoryEngine
   processor: TaskProcessor
+  expiry: Expiry
 }
 
 interface OutputRecord {
@@ -62,7 +64,11 @@ export class TopologyTestDriver {
       Array.from({ length: partitions }, (_, partition) => {
         const engine = new MemoryEngine()
         const processor = new TaskProcessor({ subTopology, partition, engine, budget, output: this.#output, handlers })
-        return { partition, engine, processor }
+        const { clock, graph } = processor
+        const state = {
+          remove: (keys: readonly Buffer[]) => engine.write(keys.map((key) => ({ key, value: undefined }))),
+        }
+        return { partition, engine, processor, expiry: new Expiry({ clock, stores: graph.stores, state }) }
       }),
     )
   }
@@ -116,13 +122,14 @@ export class TopologyTestDriver {
 
   /** Announces what changed and stores it, as a commit does. */
   async commit(): Promise<void> {
-    for (const { engine, processor } of this.#tasks) {
+    for (const { engine, processor, expiry } of this.#tasks) {
       const { changes } = processor.freeze(this.#wallClockMs)
       for (const [store, writes] of changes) {
         const prefix = storePrefix(store)
         await engine.write(writes.map(({ key, value }) => ({ key: Buffer.concat([prefix, key]), value })))
       }
       processor.persisted()
+      await expiry.run()
     }
   }
 

@@ -232,6 +232,7 @@ export class WindowedKTable<K, S> {
   /** Announces windows: open ones now and then, closed ones once, and again when a late record corrects them. */
   emit(options: EmitOptions): AnnouncedKStream<K, S> {
     this.graph.setEmit(this.nodeId, options)
+    checkRetention(this.store, this.windows.maxSizeMs + options.closedAfterMs)
     return new AnnouncedKStream(this.graph, this.nodeId, this.windows, this.store, options.closedAfterMs)
   }
 }
@@ -260,7 +261,7 @@ export class AnnouncedKStream<K, S> extends KStream<K, Announcement<S>> {
   ): AnnouncedKStream<K, M> {
     this.graph.claimStore(store.name)
     // Corrections come until the grace of the parts is over, whatever that of the larger windows is.
-    const neededMs = windows.maxSizeMs + Math.max(windows.graceMs, this.windows.graceMs)
+    const neededMs = windows.maxSizeMs + Math.max(windows.graceMs, this.windows.graceMs, this.closedAfterMs)
     checkRetention(store, neededMs)
     checkRetention(this.store, neededMs)
     const spec = {
@@ -280,6 +281,6 @@ export class AnnouncedKStream<K, S> extends KStream<K, Announcement<S>> {
 function checkRetention(store: { name: string; retentionMs: number }, leastMs: number): void {
   if (store.retentionMs >= leastMs) return
   throw new RangeError(
-    `store '${store.name}' keeps windows for ${store.retentionMs} ms, but they are needed for ${leastMs} ms (size + grace)`,
+    `store '${store.name}' keeps windows for ${store.retentionMs} ms, but they are needed for ${leastMs} ms (their size, and how long they are corrected or waited for)`,
   )
 }

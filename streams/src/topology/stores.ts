@@ -6,6 +6,8 @@ export interface KeyValueStoreSpec<K, V> {
   readonly name: string
   readonly key: Serde<K>
   readonly value: Serde<V>
+  /** A value is over so long after its last change, in stream time; undefined = never. Fixed once there is state. */
+  readonly ttlMs: number | undefined
 }
 
 /** A store of one value per key and window. */
@@ -20,9 +22,18 @@ export interface WindowStoreSpec<K, V> {
 
 export type StoreSpec = KeyValueStoreSpec<unknown, unknown> | WindowStoreSpec<unknown, unknown>
 
-/** @param name unique in the topology; names the changelog topic too: letters, digits, `.`, `_`, `-` */
-export function keyValueStore<K, V>(name: string, serdes: { key: Serde<K>; value: Serde<V> }): KeyValueStoreSpec<K, V> {
-  return Object.freeze({ kind: 'key-value', name: checkedName(name), ...serdes })
+/**
+ * @param name unique in the topology; names the changelog topic too: letters, digits, `.`, `_`, `-`
+ * @param options `ttlMs`: a key that was not changed for so long, in stream time, is gone; more than 0
+ */
+export function keyValueStore<K, V>(
+  name: string,
+  { key, value, ttlMs }: { key: Serde<K>; value: Serde<V>; ttlMs?: number },
+): KeyValueStoreSpec<K, V> {
+  if (ttlMs !== undefined && !(Number.isSafeInteger(ttlMs) && ttlMs > 0)) {
+    throw new RangeError(`store '${name}': a ttl must be a whole number of ms above 0, not ${ttlMs}`)
+  }
+  return Object.freeze({ kind: 'key-value', name: checkedName(name), key, value, ttlMs })
 }
 
 /** @param name as for keyValueStore */
