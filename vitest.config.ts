@@ -13,10 +13,12 @@ const withServers = ['*/src/**/*.kafka.test.ts', '*/src/**/*.cassandra.test.ts',
 const withBrowser = ['*/src/**/*.browser.test.ts']
 /** Needs tools that npm does not bring; what is missing is skipped by name. */
 const withTools = ['*/src/**/*.tools.test.ts']
+/** Kills and freezes processes at every step of the protocol: minutes of mostly waiting. */
+const withFaults = ['*/src/**/*.faults.test.ts']
 /** Builds the images and runs them: needs a Docker engine, or a Kubernetes cluster. */
 const withCompose = ['*/src/**/*.compose.test.ts']
 const withCluster = ['*/src/**/*.cluster.test.ts']
-const elsewhere = [...withServers, ...withBrowser, ...withTools, ...withCompose, ...withCluster]
+const elsewhere = [...withServers, ...withBrowser, ...withTools, ...withFaults, ...withCompose, ...withCluster]
 const serverLimits = { testTimeout: 60_000, hookTimeout: 120_000 }
 
 export default defineConfig({
@@ -38,6 +40,17 @@ export default defineConfig({
       },
       { resolve, test: { name: 'browser', include: withBrowser, ...serverLimits, testTimeout: 180_000 } },
       { resolve, test: { name: 'tools', include: withTools, ...serverLimits } },
+      {
+        resolve,
+        test: {
+          name: 'faults',
+          include: withFaults,
+          globalSetup: ['./tests/src/setup/servers.ts'],
+          maxConcurrency: 4,
+          ...serverLimits,
+          testTimeout: 180_000,
+        },
+      },
       { resolve, test: { name: 'compose', include: withCompose } },
       { resolve, test: { name: 'cluster', include: withCluster } },
     ],

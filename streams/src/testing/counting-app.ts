@@ -1,9 +1,14 @@
 /**
  * A process that adds up numbers per key, for tests that end it in every way: started with APP_RUN, APP_BROKERS,
  * APP_INSTANCE and APP_STATE_DIR, it reads `<run>-in`, writes `<run>-out`, and tells on stdout, one JSON object a line,
- * its state changes, how much it replayed, and what it processed.
+ * its state changes, how much it replayed, and what it processed. APP_FAILPOINT=<name>:<signal>:<nth> makes it send itself
+ * that signal when it comes by that failpoint for the nth time. APP_UNFENCED=1 commits offsets as KafkaJS does, without
+ * the group's generation, to show that the tests notice.
  */
+import { writeSync } from 'node:fs'
 import { KafkaStreams } from '../application.js'
+import { onFailpoint } from '../failpoints.js'
+import { TransactionalProducer } from '../kafka/transactional-producer.js'
 import { utf8, type Serde } from '../serde.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { keyValueStore } from '../topology/stores.js'
@@ -18,6 +23,25 @@ if (!run || !brokers || !instance || !stateDir) throw new Error('APP_RUN, APP_BR
 
 const tell = (level: string) => (fields: object, message: string) => {
   process.stdout.write(`${JSON.stringify({ level, message, ...fields })}\n`)
+}
+
+const { APP_FAILPOINT: failpoint = '', APP_STANDBYS: standbys, APP_ACCEPTABLE_LAG: acceptableLag } = process.env
+if (failpoint !== '') {
+  const [wanted, signal, nth] = failpoint.split(':')
+  let left = Number(nth)
+  onFailpoint((name) => {
+    if (name !== wanted || --left !== 0) return
+    // Written at once: nothing that is buffered survives SIGKILL.
+    writeSync(1, `${JSON.stringify({ level: 'info', message: 'at the failpoint', failpoint: name })}\n`)
+    process.kill(process.pid, signal)
+  })
+}
+
+if (process.env['APP_UNFENCED'] === '1') {
+  const { sendOffsets } = TransactionalProducer.prototype
+  TransactionalProducer.prototype.sendOffsets = function ({ groupId }, offsets) {
+    return sendOffsets.call(this, { groupId, generationId: -1, memberId: '' }, offsets)
+  }
 }
 
 const builder = new StreamsBuilder()
@@ -38,6 +62,8 @@ const app = new KafkaStreams(builder.build(), {
   stateDir,
   instanceId: instance,
   sessionTimeoutMs: 6_000,
+  ...(standbys && { standbyReplicas: Number(standbys) }),
+  ...(acceptableLag && { acceptableRecoveryLag: Number(acceptableLag) }),
   log: { debug: () => undefined, info: tell('info'), warn: tell('warn'), error: tell('error') },
 })
 app.onFatal(() => process.exit(70))
