@@ -1,13 +1,12 @@
+import { askCoordinator, patiently } from './admin-calls.js'
 import type { Broker, KafkaClient } from './client.js'
 import { KafkaError, failOn } from './errors.js'
 import type { IsolationLevel } from './fetched-chunk.js'
-import type { ApiRequest } from './protocol/api-request.js'
 import { deleteGroups, describeGroups, leaveGroup, type DescribedMember } from './protocol/groups.js'
-import { listOffsetsRequest } from './protocol/list-offsets.js'
+import { listOffsetsRequest, type OffsetAt } from './protocol/list-offsets.js'
 import { metadata, type TopicMetadata } from './protocol/metadata.js'
 import { offsetFetchRequest } from './protocol/offset-fetch.js'
 import { createTopics, deleteTopics } from './protocol/topics.js'
-import { retrying } from './retry.js'
 
 export interface TopicSpec {
   name: string
@@ -42,8 +41,6 @@ export interface GroupDescription {
   members: DescribedMember[]
 }
 
-/** How long one call goes on trying while brokers restart, leaders move or coordinators load. */
-const PATIENCE_MS = 30_000
 const SERVER_TIMEOUT_MS = 10_000
 const BROKER_DEFAULT = -1
 
@@ -70,7 +67,7 @@ export class KafkaAdmin {
       if (!existing.has(spec.name) && (await this.#create(spec))) created.push(spec.name)
     }
     const names = specs.map(({ name }) => name)
-    const ready = await this.#retry(() => this.#whenLed(names))
+    const ready = await patiently(this.#client, () => this.#whenLed(names))
     for (const { name, partitions } of specs) {
       const found = ready.find((topic) => topic.name === name)!.partitions
       if (found !== partitions) {
@@ -87,7 +84,7 @@ export class KafkaAdmin {
 
   /** False if somebody else was faster. */
   async #create({ name, partitions, replicationFactor = BROKER_DEFAULT, config = {} }: TopicSpec): Promise<boolean> {
-    return this.#retry(async () => {
+    return patiently(this.#client, async () => {
       const broker = await this.#client.controller()
       const request = createTopics([{ name, partitions, replicationFactor, config }], SERVER_TIMEOUT_MS)
       const { errorCode, errorMessage } = only((await this.#client.send(broker, request)).topics, 'CreateTopics')
@@ -108,13 +105,18 @@ export class KafkaAdmin {
     return found.map(asDescription)
   }
 
+  /** The names of all topics that one may see, in order. */
+  async listTopics(): Promise<string[]> {
+    return (await patiently(this.#client, () => this.#topicMetadata(null))).map(({ name }) => name).sort()
+  }
+
   /** The topics of these names that exist. */
   async describeTopics(names: readonly string[]): Promise<TopicDescription[]> {
     if (names.length === 0) return []
-    return (await this.#retry(() => this.#topicMetadata(names))).map(asDescription)
+    return (await patiently(this.#client, () => this.#topicMetadata(names))).map(asDescription)
   }
 
-  async #topicMetadata(names: readonly string[]): Promise<TopicMetadata[]> {
+  async #topicMetadata(names: readonly string[] | null): Promise<TopicMetadata[]> {
     const { topics } = await this.#client.send(await this.#client.anyBroker(), metadata(names))
     for (const { errorCode, name } of topics) {
       if (errorCode !== UNKNOWN_TOPIC_OR_PARTITION) failOn(errorCode, { topic: name })
@@ -123,17 +125,17 @@ export class KafkaAdmin {
   }
 
   /**
-   * The first offset still there (`earliest`), or the end (`latest`): the high watermark for read_uncommitted, the last stable
-   * offset for read_committed.
+   * The first offset still there (`earliest`), the end (`latest`: the high watermark for read_uncommitted, the last stable
+   * offset for read_committed), or the first offset at a time or after it, -1 where there is none.
    */
   async listOffsets(
     topic: string,
     partitions: readonly number[],
-    at: 'earliest' | 'latest',
+    at: OffsetAt,
     isolation: IsolationLevel,
   ): Promise<Map<number, number>> {
     const found = new Map<number, number>()
-    await this.#retry(async () => {
+    await patiently(this.#client, async () => {
       try {
         await this.#listMissingOffsets(found, topic, partitions, at, isolation)
       } catch (error) {
@@ -148,7 +150,7 @@ export class KafkaAdmin {
     found: Map<number, number>,
     topic: string,
     partitions: readonly number[],
-    at: 'earliest' | 'latest',
+    at: OffsetAt,
     isolation: IsolationLevel,
   ): Promise<void> {
     const byLeader = new Map<Broker, number[]>()
@@ -179,18 +181,23 @@ export class KafkaAdmin {
     { requireStable }: { requireStable: boolean },
   ): Promise<CommittedOffset[]> {
     const wanted = [...topics].map(([topic, partitions]) => ({ topic, partitions }))
-    return this.#withCoordinator(groupId, offsetFetchRequest({ groupId, topics: wanted, requireStable }), (answer) => {
-      failOn(answer.errorCode, { groupId })
-      return answer.offsets.map(({ topic, partition, errorCode, offset, metadata: text }) => {
-        const unstable = errorCode === UNSTABLE_OFFSET_COMMIT
-        if (!unstable) failOn(errorCode, { groupId, topic, partition })
-        return { topic, partition, offset: unstable ? -1 : offset, metadata: text, unstable }
-      })
-    })
+    return askCoordinator(
+      this.#client,
+      groupId,
+      offsetFetchRequest({ groupId, topics: wanted, requireStable }),
+      (answer) => {
+        failOn(answer.errorCode, { groupId })
+        return answer.offsets.map(({ topic, partition, errorCode, offset, metadata: text }) => {
+          const unstable = errorCode === UNSTABLE_OFFSET_COMMIT
+          if (!unstable) failOn(errorCode, { groupId, topic, partition })
+          return { topic, partition, offset: unstable ? -1 : offset, metadata: text, unstable }
+        })
+      },
+    )
   }
 
   async describeGroup(groupId: string): Promise<GroupDescription> {
-    return this.#withCoordinator(groupId, describeGroups([groupId]), ({ groups }) => {
+    return askCoordinator(this.#client, groupId, describeGroups([groupId]), ({ groups }) => {
       const { errorCode, state, protocol, members } = only(groups, 'DescribeGroups')
       failOn(errorCode, { groupId })
       return { state, protocol, members }
@@ -199,7 +206,7 @@ export class KafkaAdmin {
 
   /** Takes a member out of its group at once, instead of after its session timeout. An unknown member is fine. */
   async leaveGroup(groupId: string, memberId: string): Promise<void> {
-    await this.#withCoordinator(groupId, leaveGroup(groupId, memberId), ({ errorCode, members }) => {
+    await askCoordinator(this.#client, groupId, leaveGroup(groupId, memberId), ({ errorCode, members }) => {
       for (const code of [errorCode, ...members.map((member) => member.errorCode)]) {
         if (code !== UNKNOWN_MEMBER_ID) failOn(code, { groupId })
       }
@@ -208,7 +215,7 @@ export class KafkaAdmin {
 
   /** Deletes topics; missing ones are fine. */
   async deleteTopics(names: readonly string[]): Promise<void> {
-    await this.#retry(async () => {
+    await patiently(this.#client, async () => {
       const broker = await this.#client.controller()
       const { topics } = await this.#client.send(broker, deleteTopics(names, SERVER_TIMEOUT_MS))
       for (const { name, errorCode, errorMessage } of topics) {
@@ -219,28 +226,9 @@ export class KafkaAdmin {
 
   /** Deletes an empty group with its offsets; a missing one is fine. Throws NON_EMPTY_GROUP while it has members. */
   async deleteGroup(groupId: string): Promise<void> {
-    await this.#withCoordinator(groupId, deleteGroups([groupId]), ({ groups }) => {
+    await askCoordinator(this.#client, groupId, deleteGroups([groupId]), ({ groups }) => {
       const { errorCode } = only(groups, 'DeleteGroups')
       if (errorCode !== GROUP_ID_NOT_FOUND) failOn(errorCode, { groupId })
-    })
-  }
-
-  #withCoordinator<T, R>(groupId: string, request: ApiRequest<T>, read: (answer: T) => R): Promise<R> {
-    return this.#retry(async () => {
-      try {
-        return read(await this.#client.send(await this.#client.coordinatorOf('group', groupId), request, { groupId }))
-      } catch (error) {
-        if (error instanceof KafkaError && error.retriable) this.#client.forgetCoordinator('group', groupId)
-        throw error
-      }
-    })
-  }
-
-  #retry<T>(attempt: () => Promise<T>): Promise<T> {
-    return retrying(attempt, {
-      retriable: (error) => error instanceof KafkaError && error.retriable,
-      forMs: PATIENCE_MS,
-      signal: this.#client.closing,
     })
   }
 }

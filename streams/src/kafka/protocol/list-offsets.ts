@@ -5,13 +5,16 @@ export interface ListedOffset {
   topic: string
   partition: number
   errorCode: number
-  /** -1 if the log has none. */
+  /** -1 if the log has none, as for a time after its last record. */
   offset: number
 }
 
 const NO_REPLICA = -1
 const UNKNOWN_LEADER_EPOCH = -1
 const TIMESTAMPS = { latest: -1, earliest: -2 } as const
+
+/** An end of the log, or the first record whose timestamp is this or later. */
+export type OffsetAt = 'earliest' | 'latest' | { readonly timestampMs: number }
 
 /**
  * ListOffsets v5, to be sent to the leader of all partitions it names. `latest` is the high watermark for
@@ -22,10 +25,11 @@ const TIMESTAMPS = { latest: -1, earliest: -2 } as const
  */
 export function listOffsetsRequest(parameters: {
   topics: readonly { topic: string; partitions: readonly number[] }[]
-  at: 'earliest' | 'latest'
+  at: OffsetAt
   isolation: IsolationLevel
 }): ApiRequest<ListedOffset[]> {
   const { topics, at, isolation } = parameters
+  const timestamp = typeof at === 'string' ? TIMESTAMPS[at] : at.timestampMs
   return {
     apiKey: 2,
     version: 5,
@@ -35,7 +39,7 @@ export function listOffsetsRequest(parameters: {
       writer.int32(NO_REPLICA).int8(isolation === 'read_committed' ? 1 : 0)
       writer.array(topics, ({ topic, partitions }) => {
         writer.string(topic).array(partitions, (partition) => {
-          writer.int32(partition).int32(UNKNOWN_LEADER_EPOCH).int64(TIMESTAMPS[at])
+          writer.int32(partition).int32(UNKNOWN_LEADER_EPOCH).int64(timestamp)
         })
       })
     },

@@ -26,7 +26,8 @@ export interface TopicMetadata {
 }
 
 /**
- * Metadata v12 (Kafka 2.8 and later): brokers, leaders and topic ids. An empty list asks for the brokers alone.
+ * Metadata v12 (Kafka 2.8 and later): brokers, leaders and topic ids. An empty list asks for the brokers alone, null
+ * for all topics that one may see.
  *
  * Metadata Request (Version: 12) => [topics] allow_auto_topic_creation include_topic_authorized_operations TAG_BUFFER
  *   topics => topic_id name TAG_BUFFER
@@ -47,14 +48,14 @@ export interface TopicMetadata {
  *       error_code => INT16, the others => INT32
  *     topic_authorized_operations => INT32
  */
-export function metadata(topics: readonly string[]): ApiRequest<MetadataAnswer> {
+export function metadata(topics: readonly string[] | null): ApiRequest<MetadataAnswer> {
   return {
     apiKey: 3,
     version: 12,
     name: 'Metadata',
     flexible: true,
     encode(writer) {
-      writer.compactArray(topics, (name) => writer.int64(0).int64(0).compactString(name).tags())
+      writer.compactNullableArray(topics, (name) => writer.int64(0).int64(0).compactString(name).tags())
       writer.boolean(false).boolean(false).tags()
     },
     decode(reader) {

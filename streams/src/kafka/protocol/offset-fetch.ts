@@ -20,7 +20,8 @@ export interface FetchedOffset {
  */
 export function offsetFetchRequest(parameters: {
   groupId: string
-  topics: readonly { topic: string; partitions: readonly number[] }[]
+  /** null: everything the group has committed */
+  topics: readonly { topic: string; partitions: readonly number[] }[] | null
   requireStable: boolean
 }): ApiRequest<{ errorCode: number; offsets: FetchedOffset[] }> {
   const { groupId, topics, requireStable } = parameters
@@ -31,7 +32,7 @@ export function offsetFetchRequest(parameters: {
     flexible: true,
     encode(writer) {
       writer.compactString(groupId)
-      writer.compactArray(topics, ({ topic, partitions }) => {
+      writer.compactNullableArray(topics, ({ topic, partitions }) => {
         writer.compactString(topic).compactArray(partitions, (partition) => writer.int32(partition))
         writer.tags()
       })

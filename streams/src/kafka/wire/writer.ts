@@ -150,6 +150,11 @@ export class WireWriter {
     return this
   }
 
+  /** COMPACT_NULLABLE_ARRAY: a count of 0 is null. */
+  compactNullableArray<T>(items: readonly T[] | null, write: (item: T) => void): this {
+    return items === null ? this.unsignedVarint(0) : this.compactArray(items, write)
+  }
+
   /** UUID: 16 bytes, from Kafka's own text form (22 characters of base64url) or the usual hexadecimal one. */
   uuid(value: string): this {
     const bytes = value.length === 22 ? Buffer.from(value, 'base64url') : Buffer.from(value.replaceAll('-', ''), 'hex')
