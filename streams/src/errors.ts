@@ -8,6 +8,7 @@ export type StreamsErrorCode =
   | 'TOPICS' // topics are missing or do not fit the topology
   | 'OFFSETS_LOST' // the group's offsets are gone while there is state
   | 'CHANGELOG_LOST' // a changelog lacks what was committed into it
+  | 'RESET_UNFINISHED' // `streams reset` was interrupted: it has to run to its end
   | 'LOCKED' // another process uses the state directory
   | 'DUPLICATE_INSTANCE' // another live process has the same instance id
 

@@ -6,7 +6,7 @@ import type { KafkaLog } from '../kafka/config.js'
 import type { StreamTask } from '../processing/stream-task.js'
 import { changelogTopic, DELETE_RETENTION_MS } from './changelog-topics.js'
 import { storeRange } from '../state/store-keys.js'
-import { changelogsIn } from '../commit/offset-metadata.js'
+import { changelogsIn, isResetUnfinished } from '../commit/offset-metadata.js'
 import { failpoint } from '../failpoints.js'
 import type { ChangelogReader, RestoreTarget } from './changelog-reader.js'
 
@@ -150,6 +150,14 @@ function checkCommitted(
   metadata: string,
   ends: Ends,
 ): void {
+  if (isResetUnfinished(metadata)) {
+    throw new StreamsError(
+      'RESET_UNFINISHED',
+      `a reset of application '${applicationId}' was begun and not finished, so its offsets and its state do not fit ` +
+        `together: run 'streams reset' with --execute to its end, then start again`,
+      { task: id },
+    )
+  }
   const known = changelogsIn(metadata)
   const ours = subTopology.stores.map(({ name }) => name)
   const theirs = Object.keys(known)

@@ -30,3 +30,13 @@ export function changelogsIn(metadata: string): Readonly<Record<string, Committe
     return {}
   }
 }
+
+/**
+ * What `streams reset` commits with the offsets while it is under way: state and offsets do not fit together then, and
+ * an application that starts must not take them for its own.
+ */
+export const RESET_UNFINISHED = JSON.stringify({ reset: 'unfinished' })
+
+export function isResetUnfinished(metadata: string): boolean {
+  return metadata === RESET_UNFINISHED
+}
