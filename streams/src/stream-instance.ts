@@ -120,6 +120,8 @@ export class StreamInstance {
     })
     this.#commits = new CommitPipeline({
       applicationId,
+      topology: options.topology,
+      handlers: options.handlers,
       client,
       producer: this.#producer,
       metrics,

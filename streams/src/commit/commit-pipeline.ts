@@ -2,20 +2,25 @@ import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
 import { partitionFor } from '../kafka/partitioner.js'
 import type { Compression } from '../kafka/records/compression.js'
-import type { TransactionalProducer } from '../kafka/transactional-producer.js'
 import type { StreamsMetrics } from '../metrics.js'
+import type { ErrorHandlers } from '../processing/error-handlers.js'
 import type { StreamTask } from '../processing/stream-task.js'
 import type { TaskOutput } from '../processing/task.js'
 import type { CacheBudget } from '../state/cache-budget.js'
+import type { Topology } from '../topology/topology.js'
 import { appendDeadLetter } from './append-dead-letter.js'
 import { commit, freeze } from './committer.js'
 import { GivenUpReport } from './given-up-counts.js'
+import type { IntervalProducer } from './interval-producer.js'
 import { Interval, type Stamp } from './interval.js'
+import { RefusedOutput } from './refused-output.js'
 
 export interface CommitPipelineOptions {
   applicationId: string
+  topology: Topology
+  handlers: ErrorHandlers
   client: KafkaClient
-  producer: TransactionalProducer
+  producer: IntervalProducer
   metrics: StreamsMetrics
   log: KafkaLog
   budget: CacheBudget
@@ -112,7 +117,8 @@ export class CommitPipeline {
     const frozen = freeze(this.#interval, tasks, this.#interval.stamp ?? stamp, applicationId, startedAtMs)
     this.#interval = new Interval(startedAtMs, this.#options.compression)
     this.#lastFreezeAtMs = startedAtMs
-    this.#inFlight = commit(producer, frozen, { applicationId, groupId: applicationId })
+    const refused = new RefusedOutput(this.#options, frozen.givenUp)
+    this.#inFlight = commit(producer, frozen, { applicationId, groupId: applicationId, refused })
       .then(async (visibleAtMs) => {
         metrics.commits.inc()
         this.#report.committed(frozen.givenUp, startedAtMs)

@@ -1,10 +1,12 @@
 import { changelogTopic } from '../changelog/changelog-topics.js'
 import { failpoint } from '../failpoints.js'
-import type { TransactionalProducer, WrittenOffsets } from '../kafka/transactional-producer.js'
+import type { WrittenOffsets } from '../kafka/batch-produce.js'
 import type { StreamTask } from '../processing/stream-task.js'
 import type { FrozenTask } from '../processing/task.js'
 import { encodeProgress, PROGRESS_HEADER } from '../state/progress.js'
+import type { IntervalProducer } from './interval-producer.js'
 import type { FrozenInterval, Interval, Stamp } from './interval.js'
+import { changelogRefused, type RefusedOutput } from './refused-output.js'
 import { offsetMetadata } from './offset-metadata.js'
 
 /**
@@ -26,7 +28,11 @@ export function freeze(
       const last = writes.length - 1
       writes.forEach(({ key, value }, at) => {
         const headers = at === last ? [{ key: PROGRESS_HEADER, value: encodeProgress(frozen.progress) }] : []
-        interval.records.append(topic, task.partition, key, value ?? null, timestampMs, headers)
+        try {
+          interval.records.append(topic, task.partition, key, value ?? null, timestampMs, headers)
+        } catch (error) {
+          throw changelogRefused({ task: task.id, store, topic, partition: task.partition, key }, error)
+        }
       })
     }
     return { task, frozen }
@@ -44,17 +50,18 @@ export function freeze(
  * Commits a frozen interval: one transaction of the instance, fenced by the group's generation, then the engines.
  * Each step says what a crash right after it leaves behind.
  * @returns when the results became visible, epoch ms
- * @throws KafkaError when the transaction fails, or the engine's error when step 4 fails; the caller rolls back
+ * @throws KafkaError when the transaction fails, StreamsError when a record is refused that must not be left out, or the engine's error when step 4 fails; the caller rolls back
  */
 export async function commit(
-  producer: TransactionalProducer,
+  producer: IntervalProducer,
   { stamp, records, tasks }: FrozenInterval,
-  { applicationId, groupId }: { applicationId: string; groupId: string },
+  { applicationId, groupId, refused }: { applicationId: string; groupId: string; refused: RefusedOutput },
 ): Promise<number> {
   await failpoint('commit.frozen')
-  // 1. Outputs and changelog records. Crash: an open transaction, which the next InitProducerId or the broker's timeout
+  // 1. Outputs and changelog records; what no broker takes is decided about, and put aside along with the rest. Crash: an open transaction, which the next InitProducerId or the broker's timeout
   //    aborts; nobody who reads committed records sees them.
-  const written = await producer.produce(records)
+  const written = await producer.produce(records, refused.decide)
+  if (refused.letters.recordCount > 0) await producer.produce(refused.letters, refused.decideAboutLetters)
   await failpoint('commit.produced')
 
   // 2. The offsets, with the generation and the member id of this interval: the broker refuses them from an instance

@@ -7,7 +7,8 @@ import { initProducerId } from './protocol/transactions.js'
 import type { Compression, RecordHeader } from './records/batch.js'
 import { requireCodec } from './records/compression.js'
 import { DEFAULT_MAX_BATCH_BYTES } from './records/encode.js'
-import { batchOf, recordsOf, type PlainRecord } from './records/rebuild.js'
+import { batchOf, type PlainRecord } from './records/rebuild.js'
+import { singleOut } from './refused-records.js'
 import { Backoff, pause } from './retry.js'
 
 /** A record that Kafka will never accept. */
@@ -52,8 +53,6 @@ interface FlushWaiter {
   reject: (error: KafkaError) => void
 }
 
-/** As the broker says it when single records are at fault: the others may go on. */
-const RECORDS_AT_FAULT = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_TIMESTAMP', 'INVALID_RECORD'])
 /** The broker does not know our sequence (any more): go on at 0 with the next epoch. */
 const SEQUENCE_LOST = new Set(['OUT_OF_ORDER_SEQUENCE_NUMBER', 'UNKNOWN_PRODUCER_ID'])
 /** Our producer id is worth nothing: ask for another. */
@@ -341,12 +340,7 @@ export class IdempotentProducer {
 
   /** Takes out the records at fault. When the broker does not say which, halves until it is a single one. */
   #refused(queue: PartitionQueue, error: KafkaError, atFault: readonly number[]): void {
-    const records = recordsOf(queue.first().batch)
-    const single = records.length === 1 || !RECORDS_AT_FAULT.has(error.name)
-    const bad = new Set(single ? records.keys() : atFault)
-    const good = records.filter((_, index) => !bad.has(index))
-    const half = Math.ceil(good.length / 2)
-    const parts = (bad.size > 0 ? [good] : [good.slice(0, half), good.slice(half)]).filter((part) => part.length > 0)
+    const { bad, parts } = singleOut(queue.first().batch, error, atFault)
     const compression = this.#options.compression ?? 'none'
     const sizes = parts.map((part) => batchOf(part, 'none').bytes.length)
     const { sizeBytes } = queue.replaceFirst(
@@ -354,9 +348,9 @@ export class IdempotentProducer {
       sizes,
     )
     const { topic, partition } = queue
-    const rejected = records.filter((_, index) => bad.has(index)).map((record) => ({ topic, partition, ...record }))
-    if (rejected.length > 0) {
+    if (bad.length > 0) {
       this.#isWell(queue)
+      const rejected = bad.map((record) => ({ topic, partition, ...record }))
       this.#reject(rejected, error)
     }
     this.#release(sizeBytes - sizes.reduce((sum, size) => sum + size, 0))

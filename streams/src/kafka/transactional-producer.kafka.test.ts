@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { KafkaError } from './errors.js'
 import { GroupMember, type GroupAssignor } from './group-member.js'
 import { RecordAccumulator } from './records/encode.js'
+import type { RefusedRecords } from './refused-records.js'
 import { PATIENT, RealKafka } from './testing/real-kafka.js'
 import { TransactionalProducer } from './transactional-producer.js'
 
@@ -118,6 +119,61 @@ describe('a transaction', () => {
     await txn.produce(records(topic, ['small']))
     await txn.end('commit')
     await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['small'])
+  })
+
+  it('goes on without the records that no broker takes, which are singled out, when somebody decides about them', async () => {
+    const topic = await kafka.topic(2, { 'max.message.bytes': '5000' })
+    const txn = await producer()
+    const small = Array.from({ length: 300 }, (_, index) => `${index} ${'x'.repeat(100)}`)
+    const accumulator = records(topic, [...small.slice(0, 100), 'y'.repeat(6_000), ...small.slice(100)])
+    accumulator.append(topic, 1, null, Buffer.from('other partition'), Date.now())
+    const refused: RefusedRecords[] = []
+    const written = await txn.produce(accumulator, (one) => void refused.push(one))
+    expect(refused).toMatchObject([{ topic, partition: 0, error: { name: 'MESSAGE_TOO_LARGE' } }])
+    expect(refused[0]!.records.map(({ value }) => value!.length)).toEqual([6_000])
+    expect(written.get(topic)?.get(0)).toBe(300)
+    await txn.produce(records(topic, ['after']))
+    await txn.end('commit')
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual([...small, 'after'])
+  })
+
+  it('takes the broker’s word for which records are at fault', async () => {
+    const topic = await kafka.topic(1, { 'message.timestamp.after.max.ms': '60000' })
+    const txn = await producer()
+    const accumulator = new RecordAccumulator()
+    for (let n = 0; n < 10; n++) {
+      accumulator.append(topic, 0, null, Buffer.from(`${n}`), Date.now() + (n % 4 === 3 ? 3_600_000 : 0))
+    }
+    const refused: RefusedRecords[] = []
+    await txn.produce(accumulator, (one) => void refused.push(one))
+    expect(refused).toHaveLength(1)
+    expect(refused[0]).toMatchObject({ error: { name: 'INVALID_TIMESTAMP' } })
+    expect(refused[0]!.records.map(({ value }) => value!.toString())).toEqual(['3', '7'])
+    await txn.end('commit')
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['0', '1', '2', '4', '5', '6', '8', '9'])
+  })
+
+  it('goes on without a topic that is not there any more, and fails with what who decides throws', async () => {
+    const topic = await kafka.topic(1)
+    const gone = kafka.name('gone')
+    const txn = new TransactionalProducer(kafka.client, {
+      transactionalId: kafka.name('txn'),
+      transactionTimeoutMs: 2_000,
+    })
+    await txn.init()
+    const accumulator = records(topic, ['a'])
+    accumulator.append(gone, 0, null, Buffer.from('lost'), Date.now())
+    const refused: RefusedRecords[] = []
+    await txn.produce(accumulator, (one) => void refused.push(one))
+    expect(refused).toMatchObject([{ topic: gone, error: { name: 'UNKNOWN_TOPIC_OR_PARTITION' } }])
+    await txn.end('commit')
+    await expect.poll(() => kafka.values(topic, 0), PATIENT).toEqual(['a'])
+    const stop = new Error('stop')
+    const refusing = txn.produce(records(gone, ['b']), () => {
+      throw stop
+    })
+    await expect(refusing).rejects.toBe(stop)
+    expect(await failure(txn.end('commit'))).toMatchObject({ name: 'INVALID_TXN_STATE' })
   })
 
   it('goes on when connections are cut between its steps', async () => {

@@ -1,7 +1,9 @@
 import type { KafkaClient } from './client.js'
-import { KafkaError, failOn, isKafkaError, toKafkaError, type Concerns } from './errors.js'
-import { TransactionalProduce, type WrittenOffsets } from './transactional-produce.js'
-import type { RecordAccumulator } from './records/encode.js'
+import { KafkaError, failOn, isKafkaError, toKafkaError } from './errors.js'
+import { BatchProduce, type WrittenOffsets } from './batch-produce.js'
+import { CONCURRENT, retryingRefusals, type PatienceOptions } from './coordinator-requests.js'
+import type { PartitionBatches, RecordAccumulator } from './records/encode.js'
+import { blamesTopic, Refusal, refuseAll, type OnRefused } from './refused-records.js'
 import type { ApiRequest } from './protocol/api-request.js'
 import {
   addOffsetsToTxn,
@@ -10,12 +12,13 @@ import {
   initProducerId,
   txnOffsetCommit,
   type GroupStanding,
+  type PartitionErrors,
   type TransactionalIdentity,
   type TransactionalOffset,
 } from './protocol/transactions.js'
 import { Backoff, pause } from './retry.js'
 
-export type { WrittenOffsets } from './transactional-produce.js'
+export type { WrittenOffsets } from './batch-produce.js'
 
 /**
  * - uninitialised: before the first init(), and while one runs
@@ -25,9 +28,6 @@ export type { WrittenOffsets } from './transactional-produce.js'
  */
 type State = 'uninitialised' | 'ready' | 'open' | 'failed'
 
-/** While the transaction before is still being written to its partitions, a few milliseconds are all it takes. */
-const CONCURRENT_FIRST_MS = 2
-const CONCURRENT_MOST_MS = 100
 /** An init that waits longer than this is worth a line in the log. */
 const PATIENCE_BEFORE_LOG_MS = 5000
 const FENCE_TIMEOUT_MS = 10_000
@@ -50,7 +50,7 @@ export class TransactionalProducer {
   readonly #client: KafkaClient
   readonly #transactionalId: string
   readonly #timeoutMs: number
-  readonly #produce: TransactionalProduce
+  readonly #produce: BatchProduce
   #state: State = 'uninitialised'
   #identity: TransactionalIdentity | undefined
   #deadlineMs = 0
@@ -61,7 +61,7 @@ export class TransactionalProducer {
     this.#client = client
     this.#transactionalId = options.transactionalId
     this.#timeoutMs = options.transactionTimeoutMs
-    this.#produce = new TransactionalProduce(client)
+    this.#produce = new BatchProduce(client)
   }
 
   /** Whether something was added to a transaction that is not ended yet. */
@@ -91,14 +91,16 @@ export class TransactionalProducer {
   /**
    * Writes records as part of the transaction, acks=all, batches of one partition in order. Returns for each partition the
    * offset after its last record.
+   * @param onRefused asked about records that Kafka will never take; the transaction goes on without them. What it throws,
+   *   this throws. Without it they fail the transaction.
    */
-  async produce(records: RecordAccumulator): Promise<WrittenOffsets> {
+  async produce(records: RecordAccumulator, onRefused?: OnRefused): Promise<WrittenOffsets> {
     const identity = this.#enter()
     const partitions = records.seal()
     if (partitions.length === 0) return new Map()
     return this.#step(async () => {
-      await this.#addPartitions(identity, records.partitions)
-      return this.#produce.send(identity, partitions, this.#deadlineMs)
+      const accepted = await this.#addPartitions(identity, partitions, onRefused)
+      return this.#produce.send(identity, accepted, { deadlineMs: this.#deadlineMs, onRefused })
     })
   }
 
@@ -168,6 +170,7 @@ export class TransactionalProducer {
       return await step()
     } catch (error) {
       this.#state = 'failed'
+      if (error instanceof Refusal) throw error.reason
       throw toKafkaError(error, true, { transactionalId: this.#transactionalId })
     }
   }
@@ -177,28 +180,61 @@ export class TransactionalProducer {
     this.#addedGroups = new Set()
   }
 
-  async #addPartitions(identity: TransactionalIdentity, partitions: Map<string, number[]>): Promise<void> {
+  /** Returns those that are part of the transaction now; the others were refused with their whole topic. */
+  async #addPartitions(
+    identity: TransactionalIdentity,
+    partitions: readonly PartitionBatches[],
+    onRefused: OnRefused | undefined,
+  ): Promise<readonly PartitionBatches[]> {
+    // A topic that is not known for so long is not there any more.
+    const goneAtMs = (performance.now() + this.#deadlineMs) / 2
+    const soonerMs = (error: KafkaError) => (isUnknownTopic(error) ? goneAtMs : undefined)
+    let accepted = partitions
+    for (;;) {
+      try {
+        await this.#addAll(identity, accepted, onRefused === undefined ? {} : { soonerMs })
+        return accepted
+      } catch (cause) {
+        const error = toKafkaError(cause, true)
+        const refused = accepted.filter(({ topic }) => topic === error.concerns.topic)
+        const hopeless = blamesTopic(error) || isUnknownTopic(error)
+        if (onRefused === undefined || !hopeless || refused.length === 0) throw error
+        refuseAll(onRefused, refused, error)
+        accepted = accepted.filter((one) => !refused.includes(one))
+      }
+    }
+  }
+
+  async #addAll(
+    identity: TransactionalIdentity,
+    partitions: readonly PartitionBatches[],
+    patience: Pick<PatienceOptions, 'soonerMs'>,
+  ): Promise<void> {
     const fresh = new Map<string, number[]>()
-    for (const [topic, numbers] of partitions) {
-      const added = this.#addedPartitions.get(topic)
-      const missing = added === undefined ? numbers : numbers.filter((partition) => !added.has(partition))
-      if (missing.length > 0) fresh.set(topic, missing)
+    for (const { topic, partition } of partitions) {
+      if (this.#addedPartitions.get(topic)?.has(partition)) continue
+      fresh.set(topic, [...(fresh.get(topic) ?? []), partition])
     }
     if (fresh.size === 0) return
-    await this.#askTransactionCoordinator(addPartitionsToTxn(identity, fresh), (answer) => {
+    const check = (answer: PartitionErrors) => {
       // One partition's error leaves the others not attempted: report the cause.
       const failed = answer.partitions.filter(({ errorCode }) => errorCode !== 0)
       const { errorCode, topic, partition } =
         failed.find((entry) => entry.errorCode !== OPERATION_NOT_ATTEMPTED) ?? failed[0] ?? NO_ERROR
       failOn(errorCode, { topic, partition })
-    })
+    }
+    await this.#askTransactionCoordinator(addPartitionsToTxn(identity, fresh), check, patience)
     for (const [topic, numbers] of fresh) {
       this.#addedPartitions.set(topic, new Set([...(this.#addedPartitions.get(topic) ?? []), ...numbers]))
     }
   }
 
-  #askTransactionCoordinator<T>(request: ApiRequest<T>, check: (answer: T) => void): Promise<void> {
-    return this.#ask('transaction', this.#transactionalId, request, check)
+  #askTransactionCoordinator<T>(
+    request: ApiRequest<T>,
+    check: (answer: T) => void,
+    patience: Pick<PatienceOptions, 'soonerMs'> = {},
+  ): Promise<void> {
+    return this.#ask('transaction', this.#transactionalId, request, check, patience)
   }
 
   async #ask<T>(
@@ -206,9 +242,11 @@ export class TransactionalProducer {
     key: string,
     request: ApiRequest<T>,
     check: (answer: T) => void,
+    patience: Pick<PatienceOptions, 'soonerMs'> = {},
   ): Promise<void> {
     const concerns = { transactionalId: this.#transactionalId }
-    await retryingRefusals(this.#client, { kind, key, concerns }, this.#deadlineMs, async () => {
+    const options = { deadlineMs: this.#deadlineMs, ...patience }
+    await retryingRefusals(this.#client, { kind, key, concerns }, options, async () => {
       check(await this.#client.send(await this.#client.coordinatorOf(kind, key), request, concerns))
     })
   }
@@ -217,34 +255,8 @@ export class TransactionalProducer {
 const OPERATION_NOT_ATTEMPTED = 55
 const NO_ERROR = { errorCode: 0, topic: '', partition: 0 }
 
-interface Coordinated {
-  kind: 'group' | 'transaction'
-  key: string
-  concerns: Concerns
-}
-
-/** Repeats what was refused for now, finding the coordinator anew, until the deadline. A lost answer is thrown at once. */
-async function retryingRefusals(
-  client: KafkaClient,
-  { kind, key, concerns }: Coordinated,
-  deadlineMs: number,
-  attempt: () => Promise<void>,
-): Promise<void> {
-  const concurrent = new Backoff({ firstMs: CONCURRENT_FIRST_MS, mostMs: CONCURRENT_MOST_MS })
-  const moved = new Backoff()
-  for (;;) {
-    try {
-      await attempt()
-      return
-    } catch (cause) {
-      const error = toKafkaError(cause, true, concerns)
-      const busy = error.name === 'CONCURRENT_TRANSACTIONS'
-      if (!busy && error.retriable) client.forgetCoordinator(kind, key)
-      const waitMs = busy ? concurrent.next() : moved.next()
-      if (!error.retriable || error.outcomeUnknown || performance.now() + waitMs > deadlineMs) throw error
-      if (!(await pause(waitMs, client.closing))) throw error
-    }
-  }
+function isUnknownTopic(error: KafkaError): boolean {
+  return error.name === 'UNKNOWN_TOPIC_OR_PARTITION'
 }
 
 /** InitProducerId until it is granted: asking twice does no harm, so a lost answer is asked for again. */
@@ -255,7 +267,7 @@ async function takeOver(
   signal: AbortSignal,
 ): Promise<{ producerId: bigint; producerEpoch: number }> {
   const concerns = { transactionalId }
-  const concurrent = new Backoff({ firstMs: CONCURRENT_FIRST_MS, mostMs: CONCURRENT_MOST_MS })
+  const concurrent = new Backoff(CONCURRENT)
   const away = new Backoff()
   const startMs = performance.now()
   let reported = false

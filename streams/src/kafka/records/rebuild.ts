@@ -1,3 +1,4 @@
+import { COMPRESSIONS } from './compression.js'
 import { visitRecords, readHeaders } from './decode.js'
 import { RecordBatchBuilder, type Compression, type RecordBatch, type RecordHeader } from './batch.js'
 
@@ -38,6 +39,11 @@ export function recordsOf({ bytes }: RecordBatch): PlainRecord[] {
     },
   )
   return records
+}
+
+/** What a batch was compressed with. */
+export function compressionOf({ bytes }: RecordBatch): Compression {
+  return COMPRESSIONS[bytes.readInt16BE(21) & 7]!
 }
 
 /** A batch of these records, in this order. */
