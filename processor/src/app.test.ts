@@ -12,11 +12,13 @@ const topics = topicNames()
 const windows = barWindows('UTC')
 
 async function appOf(state: KafkaStreamsState, token = '') {
-  const driver = new TopologyTestDriver(marketTopology(topics, windows))
+  const topology = marketTopology(topics, windows)
+  const driver = new TopologyTestDriver(topology)
   driver.pipe(topics.trades, { key: 'AAPL', value: tradeAt(0) })
   await driver.commit()
   const streams: AppOptions['streams'] = {
     state,
+    topology,
     assignment: undefined,
     partitionCount: () => 1,
     tasks: () => [],
@@ -27,7 +29,6 @@ async function appOf(state: KafkaStreamsState, token = '') {
   return buildApp({
     streams,
     windows,
-    tradesTopic: topics.trades,
     registry: new Registry(),
     token,
     log: createLogger('test', 'silent'),

@@ -40,7 +40,6 @@ runProcess({
     const app = await buildApp({
       streams,
       windows,
-      tradesTopic: topics.trades,
       registry,
       token: settings.INTERNAL_TOKEN,
       log,

@@ -30,7 +30,7 @@ class Market {
   }
 
   async ask<T>(name: MarketQueryName, key: string | undefined, params: Record<string, string> = {}): Promise<T> {
-    return (await queries[name](this.driver.view(), { ...(key !== undefined && { key }), params })) as T
+    return (await queries[name].ask(this.driver.view(), { ...(key !== undefined && { key }), params })) as T
   }
 }
 

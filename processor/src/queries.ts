@@ -2,6 +2,7 @@ import { isInterval, type Interval } from '@candlewick/schemas/intervals'
 import {
   MAX_BARS,
   MAX_WINDOW_MS,
+  QUERY_STORES,
   WINDOW_STEP_MS,
   type MarketQueryName,
   type SymbolAverage,
@@ -22,19 +23,29 @@ import { CLOSED_AFTER_MS, type BarWindows } from './topology.js'
 
 /** The interactive queries of the market (schemas/src/queries.ts), each against the committed state of one task. */
 export function marketQueries(windows: BarWindows): Record<MarketQueryName, Query> {
+  const query = (name: MarketQueryName, ask: Query['ask']): Query => ({ store: { name: QUERY_STORES[name] }, ask })
   return {
-    symbols: async (view, { params }) => {
-      const { after = '', limit } = params
-      const all = (await view.keyValue(averages).all()).map(([symbol]) => symbol)
-      const wanted = all.filter((symbol) => symbol > after).sort((a, b) => (a < b ? -1 : 1))
-      // Names are cheap, summaries are not: a bar is put together for each.
-      const some = limit === undefined ? wanted : wanted.slice(0, readWhole('limit', limit))
-      return some.flatMap((symbol) => summaryOf(view, windows, symbol) ?? [])
-    },
-    symbol: (view, { key }) => summaryOf(view, windows, required(key)),
-    average: (view, { key, params }) => averageOf(view, required(key), params['window']),
-    bars: (view, { key, params }) => barsOf(view, windows, required(key), readRange(params)),
+    symbols: query('symbols', (view, { params }) => symbolsOf(view, windows, params)),
+    symbol: query('symbol', (view, { key }) => summaryOf(view, windows, required(key))),
+    average: query('average', (view, { key, params }) => averageOf(view, required(key), params['window'])),
+    bars: query('bars', (view, { key, params }) => barsOf(view, windows, required(key), readRange(params))),
   }
+}
+
+async function symbolsOf(
+  view: TaskView,
+  windows: BarWindows,
+  { after = '', limit }: Readonly<Record<string, string>>,
+): Promise<SymbolSummary[]> {
+  const found: SymbolSummary[] = []
+  const most = limit === undefined ? Number.POSITIVE_INFINITY : readWhole('limit', limit)
+  // Names are cheap, summaries are not: a bar is put together for each.
+  for await (const [symbol] of view.keyValue(averages).range({ from: after, limit: most + 1 })) {
+    if (symbol === after || found.length >= most) continue
+    const summary = summaryOf(view, windows, symbol)
+    if (summary !== undefined) found.push(summary)
+  }
+  return found
 }
 
 function required(key: string | undefined): string {

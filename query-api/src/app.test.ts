@@ -113,8 +113,12 @@ describe('the list of symbols', () => {
     const stale = { ...SOURCE, instance: 'processor-2', role: 'standby' as const, staleMs: 900 }
     const fresh = (await live.queryAll<unknown[]>()).results[0]!
     live.queryAll = async <T>() => ({
-      results: [fresh, { result: [{ ...live.symbols.get('AAPL'), last: 1 }], source: stale }] as never as {
+      results: [
+        fresh,
+        { result: [{ ...live.symbols.get('AAPL'), last: 1 }], partition: 1, source: stale },
+      ] as never as {
         result: T
+        partition: number
         source: typeof SOURCE
       }[],
       missingPartitions: [],
@@ -270,9 +274,30 @@ describe('what cannot be answered', () => {
     expect(live.asked).toEqual([])
   })
 
+  test('state that is older than asked for is 503, and maxStaleMs reaches the processors', async () => {
+    const { app, live } = await start()
+    const source = { instance: 'processor-2', role: 'standby', staleMs: 700, generation: 3 } as const
+    live.refuse = { kind: 'too-stale', source }
+    for (const path of ['/symbols', '/symbols/AAPL', '/symbols/AAPL/avg', '/symbols/AAPL/bars']) {
+      const answer = await app.inject(`${path}?maxStaleMs=500`)
+      expect(answer.json(), path).toEqual(problem('too-stale', 503, 'processor-2 has'))
+      expect(answer.headers['retry-after']).toBe('1')
+    }
+    expect(live.asked.map(({ maxStaleMs }) => maxStaleMs)).toEqual([500, 500, 500, 500])
+    expect((await app.inject('/symbols/AAPL?maxStaleMs=-1')).statusCode).toBe(400)
+  })
+
+  test('processors that refuse the token of the API are not taken for absent ones', async () => {
+    const { app, live } = await start()
+    live.refuse = { kind: 'unauthorized' }
+    for (const path of ['/symbols', '/symbols/AAPL', '/symbols/AAPL/avg']) {
+      expect((await app.inject(path)).json(), path).toEqual(problem('processors-refuse', 502, 'INTERNAL_TOKEN'))
+    }
+  })
+
   test('what a processor refuses is 400 with its reason', async () => {
     const { app, live } = await start()
-    live.refuse = 'window must end somewhere'
+    live.refuse = { kind: 'bad-request', message: 'window must end somewhere' }
     expect((await app.inject('/symbols/AAPL/avg')).json()).toEqual(problem('bad-parameter', 400, 'must end somewhere'))
   })
 

@@ -1,13 +1,14 @@
 import { HistoryReader } from '@candlewick/cassandra/reader'
 import { cassandraConfig } from '@candlewick/cassandra/settings'
+import { QUERY_STORES } from '@candlewick/schemas/queries'
 import { topicNames } from '@candlewick/schemas/topics'
 import { createRegistry, listen } from '@candlewick/service/http'
 import { kafkaConfig } from '@candlewick/service/kafka-settings'
 import { runProcess } from '@candlewick/service/process'
 import { KafkaClient } from '@candlewick/streams/kafka/client'
+import { QueryClient } from '@candlewick/streams/queries/query-client'
 import { buildApp } from './app.js'
 import { systemClock } from './dependencies.js'
-import { ProcessorQueries } from './live/processor-queries.js'
 import { ProcessorTasks } from './live/processor-tasks.js'
 import { createMetrics } from './metrics.js'
 import { appOptions, API_SETTINGS } from './settings.js'
@@ -32,9 +33,9 @@ runProcess({
 
     const client = new KafkaClient(kafkaConfig(settings, 'query-api'), log)
     onClose('kafka', () => client.close())
-    const live = new ProcessorQueries(client, {
+    const live = QueryClient.of(client, {
       applicationId: settings.APPLICATION_ID,
-      topic: topics.trades,
+      queries: QUERY_STORES,
       token: settings.INTERNAL_TOKEN,
       log,
     })
@@ -42,6 +43,7 @@ runProcess({
     const feed = new Feed(client, { topics, market, metrics, log })
     onClose('feed', () => feed.close())
 
+    let isFound = false
     const app = await buildApp(
       {
         live,
@@ -53,8 +55,9 @@ runProcess({
         log,
         ready: () => {
           if (!feed.isFollowing) return 'Kafka has not been reached yet'
-          if (live.routing().members.length === 0) return 'no processor has been found yet'
-          return undefined
+          // Once is enough: while all are away there is still the history to answer from.
+          isFound ||= live.routing().members.length > 0
+          return isFound ? undefined : 'no processor has been found yet'
         },
       },
       appOptions(settings),

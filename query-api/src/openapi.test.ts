@@ -143,5 +143,5 @@ test('what has a default need not be given', () => {
   const parameters = (document.paths['/symbols/{symbol}/bars']?.get?.parameters ?? []).map(
     ({ name, required }) => `${name}${required ? '' : '?'}`,
   )
-  expect(parameters.sort()).toEqual(['from?', 'interval?', 'limit?', 'symbol', 'to?'])
+  expect(parameters.sort()).toEqual(['from?', 'interval?', 'limit?', 'maxStaleMs?', 'symbol', 'to?'])
 })

@@ -19,7 +19,9 @@ const PROBLEMS = {
   'no-such-path': { status: 404, title: 'No such path' },
   'method-not-allowed': { status: 405, title: 'Method not allowed' },
   'upgrade-required': { status: 426, title: 'WebSocket only' },
+  'processors-refuse': { status: 502, title: 'The processors refuse this API' },
   'no-owner': { status: 503, title: 'No processor answers for this just now' },
+  'too-stale': { status: 503, title: 'Only older state answers just now' },
   'history-away': { status: 503, title: 'History is away' },
   'too-many-connections': { status: 503, title: 'Too many connections' },
 } as const

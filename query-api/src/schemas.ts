@@ -30,8 +30,18 @@ const limit = (fallback: number) =>
     description: `at most so many, ${SHORTEST_LIMIT} to ${LONGEST_LIMIT}`,
   })
 
+const maxStaleMs = Type.Optional(
+  Type.Integer({
+    minimum: 0,
+    maximum: 86_400_000,
+    description: 'no answer that may be older than this: 503 when only a standby behind it answers',
+  }),
+)
+export const LiveQuery = Type.Object({ maxStaleMs }, strict)
+
 export const ListQuery = Type.Object(
   {
+    maxStaleMs,
     limit: limit(1_000),
     after: Type.Optional(Type.String({ description: 'go on behind this symbol: `next` of the page before' })),
   },
@@ -45,6 +55,7 @@ export const AverageQuery = Type.Object(
       description: 'all, or a number with its unit s, m or h: a multiple of 5s, at most 24h',
       examples: ['60s', '5m', '1h', 'all'],
     }),
+    maxStaleMs,
   },
   strict,
 )
@@ -61,7 +72,7 @@ const range = {
 }
 export const TradesQuery = Type.Object(range, strict)
 export const BarsQuery = Type.Object(
-  { interval: oneOf(INTERVALS, { default: '1m', description: 'length of a bar' }), ...range },
+  { interval: oneOf(INTERVALS, { default: '1m', description: 'length of a bar' }), ...range, maxStaleMs },
   strict,
 )
 export const NoQuery = Type.Object({}, strict)
@@ -80,7 +91,7 @@ export const Source = Type.Object(
   {
     instance: Type.String({ description: 'the processor that answered' }),
     role: oneOf(['active', 'standby']),
-    staleMs: number('age of its state: 0 = as the active task committed it'),
+    staleMs: number('age of its state at most: 0 = as the active task committed it'),
     generation: Type.Integer({ description: 'of the consumer group when it answered' }),
   },
   { $id: 'Source', description: 'who answered about live state' },
@@ -209,17 +220,24 @@ export const TradesAnswer = Type.Object(
 export const TopologyAnswer = Type.Object(
   {
     applicationId: Type.String(),
-    epoch: nullable(Type.String({ description: 'tells one assignment from another; null before the first is known' })),
+    epoch: nullable(Type.String({ description: 'tells one assignment from another; null while none is known' })),
+    generation: Type.Integer({ description: 'of the consumer group; -1 while none is known' }),
     members: Type.Array(
       Type.Object({
         instance: Type.String(),
         endpoint: nullable(Type.String({ description: 'where its queries are answered; null = it told nobody' })),
-        tasks: Type.Array(Type.String()),
+        tasks: Type.Array(Type.String(), { description: 'what it processes' }),
+        standbys: Type.Array(Type.String(), { description: 'whose state it keeps warm' }),
       }),
     ),
-    partitions: Type.Array(nullable(Type.String()), {
-      description: 'the owner of each partition; null = none just now',
-    }),
+    tasks: Type.Array(
+      Type.Object({
+        task: Type.String({ description: 'sub-topology and partition' }),
+        partition: Type.Integer(),
+        active: nullable(Type.String({ description: 'who processes it; null = nobody just now' })),
+        standbys: Type.Array(Type.String(), { description: 'who answers when the active one does not' }),
+      }),
+    ),
   },
   { description: 'the routing table as last read' },
 )

@@ -21,6 +21,14 @@ export interface MarketQueries {
 
 export type MarketQueryName = keyof MarketQueries
 
+/** Whose task answers each of them: a store of the processor, by its name. */
+export const QUERY_STORES: Readonly<Record<MarketQueryName, string>> = {
+  symbols: 'averages',
+  symbol: 'averages',
+  average: 'averages',
+  bars: 'averages',
+}
+
 /** Most bars one answer holds. */
 export const MAX_BARS = 5000
 /** A moving average's window is a multiple of this. */

@@ -10,7 +10,8 @@ import { createMetrics } from './metrics.js'
 import { checkDeadLetterTopics, type ErrorHandlers } from './processing/error-handlers.js'
 import type { StreamTask, TaskStatusName } from './processing/stream-task.js'
 import type { QuerySource } from './queries/protocol.js'
-import { standingOf } from './queries/role.js'
+import { standingOf, standingOfView } from './queries/role.js'
+import type { Isolation } from './queries/task-reads.js'
 import type { TaskView } from './queries/task-view.js'
 import type { EngineFactory } from './state/engine.js'
 import { LevelDbEngine } from './state/leveldb-engine.js'
@@ -233,25 +234,32 @@ export class KafkaStreams {
     return this.#instance?.assignment
   }
 
-  /** The tasks of this instance whose state is complete, for queries; each view is of this moment. */
-  served(): ServedTask[] {
+  /** The tasks of this instance whose state is complete, for queries. Close the views that were read. */
+  served(isolation: Isolation = 'committed'): ServedTask[] {
     const instance = this.#instance
     if (instance === undefined || this.#state === 'ERROR') return []
     return [...instance.tasks.all.values()]
       .filter((task) => task.status !== 'CLOSED' && instance.tasks.isComplete(task))
-      .map((task) => ({ view: task.view(), source: this.#sourceOf(task, instance) }))
+      .map((task) => ({ view: task.view(isolation), source: this.#sourceOf(task, instance) }))
   }
 
   /** An answer speaks for the generation in which its view was taken: by the next one others may have had the task. */
   #sourceOf(task: StreamTask, instance: StreamInstance): () => QuerySource {
+    const standing = (nowMs: number) => {
+      const { status } = task
+      return standingOf({ status, currentUntilMs: instance.tasks.currentAtMs(task) }, instance.membership, nowMs)
+    }
     const generation = instance.generationId
     const viewedAtMs = performance.now()
-    const now = () => ({ status: task.status, currentUntilMs: instance.tasks.currentAtMs(task) })
-    const seenUntilMs = viewedAtMs - standingOf(now(), instance.membership, viewedAtMs).staleMs
+    const viewed = standing(viewedAtMs)
     return () => {
-      const known = generation === instance.generationId ? now() : { status: 'RESTORING', currentUntilMs: seenUntilMs }
-      const standing = standingOf(known, instance.membership, performance.now())
-      return { instance: this.#directory.instanceId, ...standing, generation }
+      const nowMs = performance.now()
+      const isActive = generation === instance.generationId && standing(nowMs).role === 'active'
+      return {
+        instance: this.#directory.instanceId,
+        ...standingOfView(viewed, isActive, nowMs - viewedAtMs),
+        generation,
+      }
     }
   }
 

@@ -21,7 +21,12 @@ async function processor(listener: RequestListener): Promise<string> {
 }
 
 function routing(endpoints: Record<string, string | null>) {
-  const members = Object.entries(endpoints).map(([instance, endpoint]) => ({ instance, endpoint, tasks: [] }))
+  const members = Object.entries(endpoints).map(([instance, endpoint]) => ({
+    instance,
+    endpoint,
+    tasks: [],
+    standbys: [],
+  }))
   return { routing: () => ({ ...new MemoryLiveState().routing(), members }) }
 }
 

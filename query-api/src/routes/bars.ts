@@ -24,16 +24,19 @@ export function barsRoute(app: FastifyInstance, live: LiveState, history: Histor
           200: BarsAnswer,
           400: problemAnswer('bad parameter, with the reason'),
           404: problemAnswer('unknown symbol'),
-          503: problemAnswer('Cassandra is away'),
+          503: problemAnswer('Cassandra is away, or only staler answers than maxStaleMs'),
         },
       },
     },
     async (request) => {
       const symbol = given(parseSymbol(request.params.symbol))
-      const { interval } = request.query
+      const { interval, maxStaleMs } = request.query
       const range = given(parseRange(request.query, clock.nowMs()))
       const [answer, kept] = await Promise.all([
-        live.query<Bar[]>('bars', symbol, liveParams(interval, range)),
+        live.query<Bar[]>('bars', symbol, {
+          params: liveParams(interval, range),
+          ...(maxStaleMs !== undefined && { maxStaleMs }),
+        }),
         askHistory(history.bars(symbol, interval, range)),
       ])
       switch (answer.kind) {
@@ -42,9 +45,11 @@ export function barsRoute(app: FastifyInstance, live: LiveState, history: Histor
         case 'not-found':
           // Known from the history alone: the application was started afresh and has seen no trade of it yet.
           if (kept.length === 0) throw unknownSymbol(symbol)
-          return { symbol, interval, bars: kept, ...(answer.source !== undefined && { source: answer.source }) }
+          return { symbol, interval, bars: kept, source: answer.source }
         case 'no-owner':
+        case 'unauthorized':
           return { symbol, interval, bars: kept, partial: true as const }
+        case 'too-stale':
         case 'bad-request':
           throw problemOf(answer, symbol)
       }

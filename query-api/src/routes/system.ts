@@ -11,18 +11,23 @@ export function systemRoutes(app: FastifyInstance, live: LiveState, tasks: TaskS
     {
       schema: {
         tags: ['system'],
-        summary: 'Which processor owns which partition',
+        summary: 'Which processor has which task, and who stands by',
         querystring: NoQuery,
         response: { 200: TopologyAnswer, 400: problemAnswer('bad parameter') },
       },
     },
     async () => {
-      const { applicationId, epoch = null, members, partitions } = live.routing()
+      const { applicationId, epoch = null, generation, members, tasks } = live.routing()
       return {
         applicationId,
         epoch,
-        members: members.map(({ instance, endpoint, tasks: owned }) => ({ instance, endpoint, tasks: [...owned] })),
-        partitions: [...partitions],
+        generation,
+        members: members.map(({ instance, endpoint, tasks: active, standbys }) => {
+          return { instance, endpoint, tasks: [...active], standbys: [...standbys] }
+        }),
+        tasks: tasks.map(({ task, partition, active, standbys }) => {
+          return { task, partition, active, standbys: [...standbys] }
+        }),
       }
     },
   )

@@ -2,7 +2,7 @@ import type { SymbolAverage, SymbolSummary } from '@candlewick/schemas/queries'
 import type { Average, Bar } from '@candlewick/schemas/types'
 import { createLogger } from '@candlewick/service/logger'
 import type { QuerySource } from '@candlewick/streams/queries/protocol'
-import type { QueryOutcome } from '@candlewick/streams/queries/query-client'
+import type { AllOutcome, AskOptions, NoAnswer, QueryOutcome } from '@candlewick/streams/queries/query-client'
 import type { FastifyInstance } from 'fastify'
 import { Registry } from 'prom-client'
 import { buildApp, type AppOptions, type Dependencies } from '../app.js'
@@ -71,26 +71,35 @@ export function summary(symbol: string, fields: Partial<SymbolSummary> = {}): Sy
 export class MemoryLiveState implements LiveState {
   readonly symbols = new Map<string, SymbolSummary>()
   readonly bars = new Map<string, Bar[]>()
-  readonly asked: { name: string; key: string; params: Record<string, string> }[] = []
+  readonly asked: { name: string; key: string; params: Readonly<Record<string, string>>; maxStaleMs?: number }[] = []
   /** partitions without an owner; with 'all' nobody answers anything */
   away: 'all' | number[] = []
-  refuse: string | undefined
+  /** what everybody says instead of an answer */
+  refuse: NoAnswer | undefined
 
   know(symbol: string, fields: Partial<SymbolSummary> = {}): this {
     this.symbols.set(symbol, summary(symbol, fields))
     return this
   }
 
-  async query<T>(name: string, key: string, params: Record<string, string> = {}): Promise<QueryOutcome<T>> {
-    this.asked.push({ name, key, params })
+  async query<T>(
+    name: string,
+    key: string,
+    { params = {}, ...options }: AskOptions & { params?: Readonly<Record<string, string>> } = {},
+  ): Promise<QueryOutcome<T>> {
+    this.asked.push({ name, key, params, ...options })
     if (this.away === 'all') return { kind: 'no-owner' }
-    if (this.refuse !== undefined) return { kind: 'bad-request', message: this.refuse }
+    if (this.refuse !== undefined) return this.refuse
     const known = this.symbols.get(key)
     if (known === undefined) return { kind: 'not-found', source: SOURCE }
     return { kind: 'ok', result: this.#answer(name, known, params) as T, source: SOURCE }
   }
 
-  #answer(name: string, known: SymbolSummary, params: Record<string, string>): SymbolSummary | SymbolAverage | Bar[] {
+  #answer(
+    name: string,
+    known: SymbolSummary,
+    params: Readonly<Record<string, string>>,
+  ): SymbolSummary | SymbolAverage | Bar[] {
     if (name === 'symbol') return known
     if (name === 'bars') return this.bars.get(known.symbol) ?? []
     const { symbol, count, volume, notional, mean, vwap, priceVolumeMean, firstTime, asOf } = known.average
@@ -101,23 +110,36 @@ export class MemoryLiveState implements LiveState {
 
   async queryAll<T>(
     name = 'symbols',
-    params: Record<string, string> = {},
-  ): Promise<{ results: { result: T; source: QuerySource }[]; missingPartitions: number[] }> {
-    this.asked.push({ name, key: '', params })
-    if (this.away === 'all') return { results: [], missingPartitions: [0, 1] }
+    { params = {}, ...options }: AskOptions & { params?: Readonly<Record<string, string>> } = {},
+  ): Promise<AllOutcome<T>> {
+    this.asked.push({ name, key: '', params, ...options })
+    const nobody: AllOutcome<T> = { results: [], missingPartitions: [0, 1], because: { kind: 'no-owner' } }
+    if (this.away === 'all') return nobody
+    if (this.refuse !== undefined) return { ...nobody, because: this.refuse }
     const behind = [...this.symbols.values()].filter(({ symbol }) => symbol > (params['after'] ?? ''))
     const result = behind
       .sort((a, b) => (a.symbol < b.symbol ? -1 : 1))
       .slice(0, Number(params['limit'] ?? Infinity)) as T
-    return { results: [{ result, source: SOURCE }], missingPartitions: this.away }
+    return {
+      results: [{ result, partition: 0, source: SOURCE }],
+      missingPartitions: this.away,
+      ...(this.away.length > 0 && { because: { kind: 'no-owner' } }),
+    }
   }
 
   routing() {
     return {
       applicationId: 'candlewick',
       epoch: 'epoch-3',
-      members: [{ instance: 'processor-1', endpoint: 'http://127.0.0.1:8083', tasks: ['0_0', '0_1'] }],
-      partitions: ['processor-1', null],
+      generation: 3,
+      members: [
+        { instance: 'processor-1', endpoint: 'http://127.0.0.1:8083', tasks: ['0_0'], standbys: [] },
+        { instance: 'processor-2', endpoint: null, tasks: [], standbys: ['0_0'] },
+      ],
+      tasks: [
+        { task: '0_0', partition: 0, active: 'processor-1', standbys: ['processor-2'] },
+        { task: '0_1', partition: 1, active: null, standbys: [] },
+      ],
     }
   }
 }

@@ -7,10 +7,10 @@ import type { LatestMarket } from './latest-market.js'
 /**
  * Fills the market with where every symbol stood before the feed began to follow: what the topics have said since is
  * newer and stays. To be called once the feed follows, so that nothing falls between.
- * @returns the partitions that had no owner to ask: call again later for those
+ * @returns why it is not complete, for people: call again later; undefined when every partition was asked
  */
-export async function seedFromProcessors(live: LiveState, market: LatestMarket): Promise<number[]> {
-  const { results, missingPartitions } = await live.queryAll<SymbolSummary[]>('symbols')
+export async function seedFromProcessors(live: LiveState, market: LatestMarket): Promise<string | undefined> {
+  const { results, missingPartitions, because } = await live.queryAll<SymbolSummary[]>('symbols')
   for (const { result } of results) {
     for (const { symbol, last, lastTime, minute, day } of result) {
       if (last !== null && lastTime !== null) market.seedPrice({ symbol, price: last, volume: 0, time: lastTime })
@@ -18,7 +18,7 @@ export async function seedFromProcessors(live: LiveState, market: LatestMarket):
       if (day !== null) market.seedBar(day)
     }
   }
-  return missingPartitions
+  return because && `${because.kind}: ${missingPartitions.length === 0 ? 'all' : missingPartitions.join(', ')}`
 }
 
 const RETRY_MS = 1_000
@@ -27,21 +27,18 @@ const RETRY_MS = 1_000
 export async function keepSeeding(
   live: LiveState,
   market: LatestMarket,
-  { signal, log, retryMs = RETRY_MS }: { signal: AbortSignal; log: Pick<Logger, 'info' | 'warn'>; retryMs?: number },
+  { signal, log, retryMs = RETRY_MS }: { signal: AbortSignal; log: Pick<Logger, 'info'>; retryMs?: number },
 ): Promise<void> {
   let told = ''
   while (!signal.aborted) {
-    const missing = await seedFromProcessors(live, market).catch((error: unknown) => String(error))
-    if (Array.isArray(missing) && missing.length === 0) {
+    const missing = await seedFromProcessors(live, market)
+    if (missing === undefined) {
       log.info({ symbols: market.symbolCount }, 'snapshots are complete')
       return
     }
-    if (String(missing) !== told) {
-      told = String(missing)
-      // While a system starts partitions get their owners one after the other: no reason to warn.
-      if (Array.isArray(missing)) log.info({ missing }, 'snapshots wait for partitions that have no owner yet')
-      else log.warn({ reason: missing }, 'snapshots cannot be gathered, asking again')
-    }
+    // While a system starts partitions get their owners one after the other: no reason to warn.
+    if (missing !== told) log.info({ missing }, 'snapshots wait for partitions that nobody answers for yet')
+    told = missing
     await setTimeout(retryMs, undefined, { signal }).catch(() => undefined)
   }
 }

@@ -1,4 +1,14 @@
-/** What travels between a process that answers queries and one that asks: JSON over HTTP. */
+/**
+ * What travels between a process that answers queries and one that asks: GET requests and JSON over HTTP.
+ *
+ *     GET /queries/<name>           a query that the application wrote; `key` is a text
+ *     GET /stores/<store>/<read>    the store itself (store-reads.ts); `key` is the bytes of the key in base64url
+ *     GET /routing                  the assignment as this instance was told it
+ *
+ * `key=` asks the task that has the key and `partition=` the task of that partition: 200 TaskAnswer. Without either every
+ * task of the instance answers: 200 InstanceAnswer. Anything but 200 is a QueryFailure. `isolation=committed|latest` and
+ * `maxStaleMs=` may stand in every request; all other parameters are the query's own.
+ */
 
 /** Who answered, and how surely: an active's answer is current, a standby's at most `staleMs` old. */
 export interface QuerySource {
@@ -9,21 +19,36 @@ export interface QuerySource {
   readonly generation: number
 }
 
-/** GET /queries/<name>?key=<key>&... -> 200 */
-export interface QueryAnswer<T> {
+export interface TaskAnswer<T> {
   readonly result: T
+  readonly partition: number
   readonly source: QuerySource
 }
 
-/** GET /queries/<name>?... without a key -> 200: one result per task of the instance */
-export interface QueryAllAnswer<T> {
-  readonly results: readonly { readonly result: T; readonly partition: number; readonly source: QuerySource }[]
+export interface InstanceAnswer<T> {
+  readonly results: readonly TaskAnswer<T>[]
 }
 
-/** Anything but 200. NOT_FOUND 404, BAD_REQUEST 400, NOT_MINE 421, NOT_READY 503, UNAUTHORIZED 401. */
+/** With the status each is sent with. */
+export const FAILURES = {
+  /** A parameter is wrong, or there is no such query or store: nobody else would answer it either. */
+  BAD_REQUEST: 400,
+  UNAUTHORIZED: 401,
+  /** There is no such key. */
+  NOT_FOUND: 404,
+  /** The task is not here: look at the routing again. */
+  NOT_MINE: 421,
+  /** Not in the group yet. */
+  NOT_READY: 503,
+  /** What is here is older than `maxStaleMs`. */
+  TOO_STALE: 503,
+} as const
+
 export interface QueryFailure {
-  readonly code: 'NOT_FOUND' | 'BAD_REQUEST' | 'NOT_MINE' | 'NOT_READY' | 'UNAUTHORIZED'
+  readonly code: keyof typeof FAILURES
   readonly message: string
+  /** Of the assignment that the instance goes by; -1 before its first. */
   readonly generation?: number
+  /** Of NOT_FOUND and TOO_STALE: they are answers too. */
   readonly source?: QuerySource
 }

@@ -1,172 +1,385 @@
-import { messageOf } from '../errors.js'
 import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
 import { partitionFor } from '../kafka/partitioner.js'
-import type { AssignmentMap } from '../membership/group-metadata.js'
-import { readAssignmentMap } from '../membership/routing.js'
-import type { QueryAllAnswer, QueryAnswer, QueryFailure, QuerySource } from './protocol.js'
+import { readGroup, type GroupReading } from '../membership/routing.js'
+import type { KeyValueStoreSpec, WindowStoreSpec } from '../topology/stores.js'
+import { askHedged } from './hedge.js'
+import { InstanceRequests, type Reply } from './instance-requests.js'
+import type { QuerySource } from './protocol.js'
+import { RemoteKeyValueView, RemoteWindowView } from './remote-views.js'
+import { RoutingTable, type Candidate } from './routing-table.js'
+import { SilentInstances } from './silent-instances.js'
+import type { Isolation } from './task-reads.js'
 
 export interface QueryClientOptions {
   applicationId: string
-  /** The input topic whose partitions decide which task has a key. */
-  topic: string
+  /** Asks the group's coordinator who has what. */
+  read(): Promise<GroupReading>
+  /** The store whose task answers each of the application's own queries, by their names. */
+  queries?: Readonly<Record<string, string>>
   token?: string
-  /** For one request to an instance. Default 2 s. */
+  /** For a query as a whole, however many instances are asked. Default 2 s. */
   timeoutMs?: number
+  /** An instance that is silent for so long gets company. Default 300 ms. */
+  hedgeAfterMs?: number
   /** How often the routing table is read again. Default 1 s. */
   refreshEveryMs?: number
   log: KafkaLog
 }
 
-export interface RoutedMember {
-  readonly instance: string
-  readonly endpoint: string | null
-  readonly tasks: readonly string[]
+export interface AskOptions {
+  /** No answer that may be older than this. Default: any, and the source says how old. */
+  maxStaleMs?: number
+  /** Default `committed`; `latest` may show what is rolled back later. */
+  isolation?: Isolation
 }
 
-export interface RoutingTable {
-  readonly applicationId: string
-  /** Tells one assignment from another; undefined before the first was read. */
-  readonly epoch: string | undefined
-  readonly members: readonly RoutedMember[]
-  /** Instance by partition; null while nobody has it. */
-  readonly partitions: readonly (string | null)[]
+export interface RoutedTask {
+  readonly task: string
+  readonly partition: number
+  /** The instance that processes it; null while nobody does. */
+  readonly active: string | null
+  readonly standbys: readonly string[]
 }
+
+/** Who has what, as last read. */
+export interface Routing {
+  readonly applicationId: string
+  /** Tells one assignment from another; undefined while none is known. */
+  readonly epoch: string | undefined
+  /** Of the group; -1 while none is known. */
+  readonly generation: number
+  readonly members: readonly {
+    readonly instance: string
+    readonly endpoint: string | null
+    readonly tasks: readonly string[]
+    /** Tasks whose state it keeps warm. */
+    readonly standbys: readonly string[]
+  }[]
+  readonly tasks: readonly RoutedTask[]
+}
+
+/** Why there is no answer. */
+export type NoAnswer =
+  | { readonly kind: 'bad-request'; readonly message: string }
+  /** Nobody answers just now: the task is between two owners, or all who have it are dead or silent. Ask again. */
+  | { readonly kind: 'no-owner' }
+  /** There is an answer, but an older one than `maxStaleMs`. */
+  | { readonly kind: 'too-stale'; readonly source: QuerySource }
+  /** The instances refuse our token: a matter of configuration, asking again does not help. */
+  | { readonly kind: 'unauthorized' }
 
 export type QueryOutcome<T> =
   | { readonly kind: 'ok'; readonly result: T; readonly source: QuerySource }
-  | { readonly kind: 'not-found'; readonly source: QuerySource | undefined }
-  | { readonly kind: 'bad-request'; readonly message: string }
-  /** Nobody answers for this key right now: its task is between two owners. Ask again. */
-  | { readonly kind: 'no-owner' }
+  | { readonly kind: 'not-found'; readonly source: QuerySource }
+  | NoAnswer
+
+export interface AllOutcome<T> {
+  readonly results: readonly { readonly result: T; readonly partition: number; readonly source: QuerySource }[]
+  /** Partitions nobody answered for. */
+  readonly missingPartitions: readonly number[]
+  /** Why something is missing, when it is; also when not even the partitions are known. */
+  readonly because?: NoAnswer
+}
+
+/** What is asked of one task. */
+export interface TaskRequest {
+  readonly store: string
+  readonly path: string
+  readonly params: Readonly<Record<string, string>>
+  partitionOf(partitions: number): number
+  readonly options: AskOptions
+}
+
+const NOT_WAITED_FOR = 'not waited for'
+const REFRESH_AT_MOST_EVERY_MS = 200
+/** Between two rounds, while the group cannot be read. */
+const LONGEST_PAUSE_MS = 500
 
 /**
- * Asks the instance that has a key, as the group's leader assigned it. The table is read from the group once a second,
- * and again at once when an instance says it no longer has the key.
+ * Asks the instances of an application about its state: the active one first, its standbys when that stays silent or
+ * refuses. It goes by the assignment of the group's leader, read once a second, and again at once when an instance says
+ * that it is not the one, or is not there any more.
  */
 export class QueryClient {
-  readonly #client: KafkaClient
   readonly #options: QueryClientOptions
-  #map: AssignmentMap | undefined
+  readonly #table: RoutingTable
+  readonly #requests: InstanceRequests
+  readonly #silent = new SilentInstances()
+  readonly #closing = new AbortController()
+  /** Questions that are out. */
+  readonly #rounds = new Set<AbortController>()
   #timer: NodeJS.Timeout | undefined
-  #refreshing: Promise<void> | undefined
-  #failing = false
+  #isRefused = false
 
-  constructor(client: KafkaClient, options: QueryClientOptions) {
-    this.#client = client
-    this.#options = options
+  /** A client that reads the routing over a connection to Kafka, which it shares and does not close. */
+  static of(client: KafkaClient, options: Omit<QueryClientOptions, 'read'>): QueryClient {
+    return new QueryClient({ ...options, read: () => readGroup(client, options.applicationId) })
   }
 
-  /** Reads the table a first time; an application that does not run yet is no error. */
+  constructor(options: QueryClientOptions) {
+    this.#options = options
+    const { read, log, token } = options
+    this.#table = new RoutingTable({
+      read,
+      minIntervalMs: REFRESH_AT_MOST_EVERY_MS,
+      log,
+      // Another map may know of somebody who answers: whoever is silent is not waited for any longer.
+      onChange: () => this.#endRounds(),
+    })
+    this.#requests = new InstanceRequests(token)
+  }
+
+  /** Reads the table a first time; an application that does not run yet, or a Kafka that is away, is no error. */
   async start(): Promise<void> {
-    await this.#client.watchTopics([this.#options.topic])
-    await this.refresh()
-    this.#timer = setInterval(() => void this.refresh(), this.#options.refreshEveryMs ?? 1_000)
+    await this.#table.refresh()
+    if (this.#isClosed) return
+    this.#timer = setInterval(() => void this.#table.refresh(), this.#options.refreshEveryMs ?? 1_000)
     this.#timer.unref()
   }
 
   close(): void {
     clearInterval(this.#timer)
+    this.#closing.abort()
+    this.#table.close()
+    this.#endRounds()
+    this.#requests.close()
   }
 
-  routing(): RoutingTable {
-    const members = this.#map?.members ?? []
-    const owners = Array.from({ length: this.#client.partitionCount(this.#options.topic) }, () => null as string | null)
-    for (const { instance, active } of members) for (const task of active) owners[partitionOf(task)] = instance
-    return {
-      applicationId: this.#options.applicationId,
-      epoch: this.#map?.epoch,
-      members: members.map(({ instance, endpoint, active }) => ({ instance, endpoint, tasks: active })),
-      partitions: owners,
-    }
-  }
-
-  /** Asks about one key. Never throws for what happens in a running system: see QueryOutcome. */
-  async query<T>(name: string, key: string, params: Readonly<Record<string, string>> = {}): Promise<QueryOutcome<T>> {
-    const first = await this.#ask<T>(name, key, params)
-    if (first.kind !== 'no-owner') return first
-    await this.refresh()
-    return this.#ask<T>(name, key, params)
-  }
-
-  /** Asks every instance about all its keys; partitions nobody answered for are named. */
-  async queryAll<T>(
-    name: string,
-    params: Readonly<Record<string, string>> = {},
-  ): Promise<{ results: { result: T; source: QuerySource }[]; missingPartitions: number[] }> {
-    const answers = await Promise.all(
-      (this.#map?.members ?? []).map(async ({ endpoint }) => {
-        if (endpoint === null) return []
-        const { status, body } = await this.#get(endpoint, name, params)
-        return status === 200 ? (body as QueryAllAnswer<T>).results : []
+  routing(): Routing {
+    const { applicationId } = this.#options
+    const { map } = this.#table
+    if (map === undefined) return { applicationId, epoch: undefined, generation: -1, members: [], tasks: [] }
+    const { epoch, generation, subTopologies } = map
+    const members = map.members.map(({ instance, endpoint, active, standby }) => {
+      return { instance, endpoint, tasks: active, standbys: standby }
+    })
+    const tasks = subTopologies.flatMap(({ id, partitions }) =>
+      Array.from({ length: partitions }, (_, partition) => {
+        const task = `${id}_${partition}`
+        const active = members.find((member) => member.tasks.includes(task))?.instance ?? null
+        const standbys = members.filter((member) => member.standbys.includes(task)).map(({ instance }) => instance)
+        return { task, partition, active, standbys }
       }),
     )
-    const results = new Map<number, { result: T; source: QuerySource }>()
-    for (const one of answers.flat()) {
-      const known = results.get(one.partition)
-      if (known === undefined || rank(one.source) > rank(known.source)) results.set(one.partition, one)
-    }
-    const partitions = this.#client.partitionCount(this.#options.topic)
-    const missingPartitions = Array.from({ length: partitions }, (_, at) => at).filter((at) => !results.has(at))
-    return { results: [...results.values()], missingPartitions }
+    return { applicationId, epoch, generation, members, tasks }
   }
 
-  /** Reads the table from the group; several callers share one read. Keeps the old one when the group is in between. */
-  refresh(): Promise<void> {
-    this.#refreshing ??= this.#refresh().finally(() => {
-      this.#refreshing = undefined
-    })
-    return this.#refreshing
-  }
-
-  async #refresh(): Promise<void> {
-    try {
-      this.#map = (await readAssignmentMap(this.#client, this.#options.applicationId)) ?? this.#map
-      this.#failing = false
-    } catch (error) {
-      if (!this.#failing) this.#options.log.warn({ reason: messageOf(error) }, 'cannot read who has which partition')
-      this.#failing = true
-    }
-  }
-
-  async #ask<T>(name: string, key: string, params: Readonly<Record<string, string>>): Promise<QueryOutcome<T>> {
-    const partition = partitionFor(Buffer.from(key, 'utf8'), this.#client.partitionCount(this.#options.topic))
-    const owner = this.#map?.members.find(({ active }) => active.some((task) => partitionOf(task) === partition))
-    if (owner?.endpoint == null) return { kind: 'no-owner' }
-    const { status, body } = await this.#get(owner.endpoint, name, { ...params, key })
-    if (status === 200) return { kind: 'ok', ...(body as QueryAnswer<T>) }
-    const failure = body as QueryFailure | undefined
-    if (status === 404) return { kind: 'not-found', source: failure?.source }
-    if (status === 400) return { kind: 'bad-request', message: failure?.message ?? 'refused' }
-    return { kind: 'no-owner' }
-  }
-
-  /** @returns status 0 when the instance did not answer */
-  async #get(
-    endpoint: string,
+  /**
+   * Asks a query of the application about one key. Never rejects for what happens in a running system.
+   * @param key a text; its UTF-8 bytes are the key of the records
+   */
+  query<T>(
     name: string,
-    params: Readonly<Record<string, string>>,
-  ): Promise<{ status: number; body?: unknown }> {
-    const { token, timeoutMs = 2_000 } = this.#options
-    const url = new URL(`/queries/${encodeURIComponent(name)}?${new URLSearchParams(params).toString()}`, endpoint)
-    try {
-      const response = await fetch(url, {
-        signal: AbortSignal.timeout(timeoutMs),
-        headers: token === undefined || token === '' ? {} : { authorization: `Bearer ${token}` },
-      })
-      return { status: response.status, body: await response.json() }
-    } catch {
-      // Dead, frozen or gone: the same to the caller, who asks again.
-      return { status: 0 }
+    key: string,
+    { params = {}, ...options }: AskOptions & { params?: Readonly<Record<string, string>> } = {},
+  ): Promise<QueryOutcome<T>> {
+    const bytes = Buffer.from(key, 'utf8')
+    return this.ask<T>({
+      store: this.#storeOf(name),
+      path: `/queries/${encodeURIComponent(name)}`,
+      params: { ...params, key },
+      partitionOf: (partitions) => partitionFor(bytes, partitions),
+      options,
+    })
+  }
+
+  /** Asks a query of the application about every partition. */
+  queryAll<T>(
+    name: string,
+    { params = {}, ...options }: AskOptions & { params?: Readonly<Record<string, string>> } = {},
+  ): Promise<AllOutcome<T>> {
+    return this.askAll<T>({ store: this.#storeOf(name), path: `/queries/${encodeURIComponent(name)}`, params, options })
+  }
+
+  /** A key-value store of the application, wherever its parts are. */
+  keyValue<K, V>(spec: KeyValueStoreSpec<K, V>): RemoteKeyValueView<K, V> {
+    return new RemoteKeyValueView(this, spec)
+  }
+
+  /** A window store of the application, wherever its parts are. */
+  window<K, V>(spec: WindowStoreSpec<K, V>): RemoteWindowView<K, V> {
+    return new RemoteWindowView(this, spec)
+  }
+
+  /** Asks all partitions at once. */
+  async askAll<T>(request: Omit<TaskRequest, 'partitionOf'>): Promise<AllOutcome<T>> {
+    if (this.#table.map === undefined) await this.#refreshed()
+    const count = this.#table.partitionsOf(request.store)
+    if (count === undefined) {
+      const because: NoAnswer = this.#table.map === undefined ? { kind: 'no-owner' } : noStore(request.store)
+      return { results: [], missingPartitions: [], because }
     }
+    const outcomes = await Promise.all(
+      Array.from({ length: count }, async (_, partition) => {
+        const params = { ...request.params, partition: String(partition) }
+        return { partition, outcome: await this.ask<T>({ ...request, params, partitionOf: () => partition }) }
+      }),
+    )
+    const results = outcomes.flatMap(({ partition, outcome }) =>
+      outcome.kind === 'ok' ? [{ result: outcome.result, partition, source: outcome.source }] : [],
+    )
+    const missing = outcomes.flatMap(({ partition, outcome }) => (isNoAnswer(outcome) ? [{ partition, outcome }] : []))
+    const [because] = missing.map(({ outcome }) => outcome).sort((a, b) => GRAVITY[b.kind] - GRAVITY[a.kind])
+    return {
+      results,
+      missingPartitions: missing.map(({ partition }) => partition),
+      ...(because !== undefined && { because }),
+    }
+  }
+
+  /** Asks whoever has the task, again and again within the time there is, until somebody answers or it makes no sense. */
+  async ask<T>(request: TaskRequest): Promise<QueryOutcome<T>> {
+    const untilMs = performance.now() + (this.#options.timeoutMs ?? 2_000)
+    let outcome: NoAnswer = { kind: 'no-owner' }
+    for (let round = 0; ; round++) {
+      const route = this.#table.route(request.store, (count) => request.partitionOf(count))
+      if (route.kind === 'no-store') return noStore(request.store)
+      const candidates = route.kind === 'task' ? route.candidates : []
+      // Nobody to ask, and the table is fresh: the caller knows better than we when to ask again.
+      if (candidates.length === 0 && round > 0) return outcome
+      const { best, refusals } = await this.#round(candidates, request, untilMs)
+      if (best !== undefined) return outcomeOf<T>(best)
+      outcome = reasonOf(refusals) ?? outcome
+      if (outcome.kind === 'unauthorized') return outcome
+      await this.#refreshed(untilMs)
+      if (performance.now() >= untilMs || this.#isClosed) return outcome
+    }
+  }
+
+  async #round(candidates: readonly Candidate[], { path, params, options }: TaskRequest, untilMs: number) {
+    const { maxStaleMs, isolation } = options
+    const text = new URLSearchParams({
+      ...params,
+      ...(maxStaleMs !== undefined && { maxStaleMs: String(Math.max(0, Math.floor(maxStaleMs))) }),
+      ...(isolation !== undefined && { isolation }),
+    }).toString()
+    const over = new AbortController()
+    const timer = setTimeout(() => over.abort(), untilMs - performance.now())
+    this.#rounds.add(over)
+    try {
+      const result = await askHedged<Candidate, Reply>({
+        candidates,
+        ask: async (candidate, signal) =>
+          this.#judge(candidate, await this.#send(candidate, `${path}?${text}`, signal)),
+        patienceMs: ({ endpoint }) => (this.#silent.has(endpoint) ? 0 : (this.#options.hedgeAfterMs ?? 300)),
+        valueOf,
+        signal: over.signal,
+      })
+      // Only who was silent while another answered: else it may be our own connection.
+      if (result.best !== undefined) for (const { endpoint } of result.silent) this.#silent.add(endpoint)
+      return result
+    } finally {
+      clearTimeout(timer)
+      this.#rounds.delete(over)
+    }
+  }
+
+  async #send({ endpoint }: Candidate, path: string, signal: AbortSignal): Promise<Reply> {
+    const reply = await this.#requests.ask(endpoint, path, signal)
+    return signal.aborted ? { kind: 'no-answer', reason: NOT_WAITED_FOR } : reply
+  }
+
+  /** Takes what a reply tells of the assignment, and makes nothing of an answer that speaks of an older one. */
+  #judge({ endpoint }: Candidate, reply: Reply): Reply {
+    if (reply.kind === 'no-answer') {
+      // While the table is read again others are asked.
+      if (reply.reason !== NOT_WAITED_FOR) void this.#table.refresh()
+      return reply
+    }
+    this.#silent.delete(endpoint)
+    if (reply.kind === 'unauthorized') this.#refused()
+    else if (reply.kind !== 'bad-request') this.#isRefused = false
+    if (reply.kind === 'not-mine') {
+      this.#table.saw(reply.generation)
+      void this.#table.refresh()
+    }
+    if (!('source' in reply)) return reply
+    if (reply.source.generation < this.#table.generation) return { kind: 'no-answer', reason: 'an older generation' }
+    this.#table.saw(reply.source.generation)
+    return reply
+  }
+
+  /** A line in the log, not one for each query. */
+  #refused(): void {
+    if (!this.#isRefused) {
+      this.#options.log.error({}, 'the instances refuse our token: queries are not answered until both have the same')
+    }
+    this.#isRefused = true
+  }
+
+  /** Waits for a fresh table, but not for a Kafka that is away. */
+  async #refreshed(untilMs = Number.POSITIVE_INFINITY): Promise<void> {
+    const mostMs = Math.min(LONGEST_PAUSE_MS, untilMs - performance.now())
+    if (mostMs <= 0) return
+    let timer: NodeJS.Timeout | undefined
+    await Promise.race([this.#table.refresh(), new Promise((resolve) => (timer = setTimeout(resolve, mostMs)))])
+    clearTimeout(timer)
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
+  #endRounds(): void {
+    for (const round of [...this.#rounds]) round.abort()
+  }
+
+  #storeOf(name: string): string {
+    const store = this.#options.queries?.[name]
+    if (store === undefined) throw new TypeError(`the query '${name}' is not among the client's queries`)
+    return store
   }
 }
 
-function partitionOf(taskId: string): number {
-  return Number(taskId.split('_')[1])
+/** An active's answer is as good as it gets; of others the newer generation counts, then the fresher state. */
+function valueOf(reply: Reply): number {
+  switch (reply.kind) {
+    case 'bad-request':
+      return Number.POSITIVE_INFINITY
+    case 'answer':
+    case 'not-found': {
+      const { role, generation, staleMs } = reply.source
+      return role === 'active' ? Number.POSITIVE_INFINITY : generation + 2 + 1 / (1 + staleMs)
+    }
+    default:
+      return 0
+  }
 }
 
-/** Actives before standbys, newer generations before older ones. */
-function rank({ role, generation }: QuerySource): number {
-  return generation * 2 + (role === 'active' ? 1 : 0)
+function outcomeOf<T>(reply: Reply): QueryOutcome<T> {
+  switch (reply.kind) {
+    case 'answer':
+      return { kind: 'ok', result: reply.result as T, source: reply.source }
+    case 'not-found':
+    case 'bad-request':
+      return reply
+    default:
+      throw new Error(`${reply.kind} is no answer`)
+  }
+}
+
+/** What to say of a round in which nobody answered. */
+function reasonOf(refusals: readonly Reply[]): NoAnswer | undefined {
+  const stale = refusals.filter((reply) => reply.kind === 'too-stale')
+  const [freshest] = stale.sort((a, b) => a.source.staleMs - b.source.staleMs)
+  if (freshest !== undefined) return freshest
+  if (refusals.some(({ kind }) => kind === 'unauthorized')) return { kind: 'unauthorized' }
+  return refusals.length > 0 ? { kind: 'no-owner' } : undefined
+}
+
+/** Of several reasons the one to tell. */
+const GRAVITY: Readonly<Record<NoAnswer['kind'], number>> = {
+  'no-owner': 0,
+  'too-stale': 1,
+  'bad-request': 2,
+  unauthorized: 3,
+}
+
+function isNoAnswer(outcome: QueryOutcome<unknown>): outcome is NoAnswer {
+  return outcome.kind in GRAVITY
+}
+
+function noStore(store: string): NoAnswer {
+  return { kind: 'bad-request', message: `the application has no store '${store}'` }
 }

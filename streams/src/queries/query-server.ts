@@ -1,90 +1,64 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { KafkaStreams } from '../application.js'
-import { partitionFor } from '../kafka/partitioner.js'
-import type { QueryAllAnswer, QueryAnswer, QueryFailure } from './protocol.js'
-import { QueryError, type TaskView } from './task-view.js'
+import { answer, type Query, type QueryableStreams } from './answer.js'
+import { FAILURES, type QueryFailure } from './protocol.js'
+import { parseRequest, QueryRefusal } from './request.js'
+import { storeRead } from './store-reads.js'
+import { QueryError } from './task-view.js'
 
-export interface QueryRequest {
-  /** Undefined when the query is asked of all keys. */
-  readonly key?: string
-  readonly params: Readonly<Record<string, string>>
-}
-
-/** Answers one question from the committed state of one task; `undefined` = there is no such key. */
-export type Query = (view: TaskView, request: QueryRequest) => unknown
+export type { Query, QueryableStreams, QueryRequest } from './answer.js'
 
 export interface QueryServerOptions {
-  streams: Pick<KafkaStreams, 'served' | 'assignment'>
-  queries: Readonly<Record<string, Query>>
-  /** The input topic whose partitions decide which task has a key. */
-  partitions(): number
+  streams: QueryableStreams
+  /** The application's own queries, by name; its stores can be read without any. */
+  queries?: Readonly<Record<string, Query>>
   /** When set, callers must send it as `Authorization: Bearer <token>`. */
   token?: string
 }
 
-/** A Fastify plugin with GET /queries/:name and GET /routing (protocol.ts). */
-export function queryRoutes({ streams, queries, partitions, token }: QueryServerOptions) {
+interface Answered {
+  Params: { name: string; read: string }
+  Querystring: Record<string, unknown>
+}
+
+const utf8Bytes = (key: string): Buffer => Buffer.from(key, 'utf8')
+
+/** A Fastify plugin with the routes of protocol.ts. */
+export function queryRoutes({ streams, queries = {}, token }: QueryServerOptions) {
   // Fastify waits for the promise of a plugin before it listens.
   return async function queryPlugin(app: FastifyInstance): Promise<void> {
     if (token !== undefined && token !== '') app.addHook('onRequest', requireToken(token))
 
     app.get('/routing', () => streams.assignment ?? { members: [] })
 
-    app.get<{ Params: { name: string }; Querystring: Record<string, string> }>(
-      '/queries/:name',
-      async (request, reply) => {
-        const query = Object.hasOwn(queries, request.params.name) ? queries[request.params.name] : undefined
-        if (query === undefined)
-          return fail(reply, 404, { code: 'NOT_FOUND', message: `no query '${request.params.name}'` })
-        const { key, ...params } = request.query
-        try {
-          return key === undefined ? await answerAll(query, params) : await answerOne(query, key, params, reply)
-        } catch (error) {
-          if (!(error instanceof QueryError)) throw error
-          return fail(reply, error.status, { code: 'BAD_REQUEST', message: error.message })
-        }
-      },
-    )
-  }
+    app.get<Answered>('/queries/:name', async ({ params, query }, reply) => {
+      const asked = Object.hasOwn(queries, params.name) ? queries[params.name] : undefined
+      if (asked === undefined) return fail(reply, { code: 'BAD_REQUEST', message: `no query '${params.name}'` })
+      return told(reply, () => answer(streams, asked, parseRequest(query), utf8Bytes))
+    })
 
-  async function answerOne(query: Query, key: string, params: Record<string, string>, reply: FastifyReply) {
-    const count = partitions()
-    if (count === 0) return fail(reply, 503, { code: 'NOT_READY', message: 'not in the group yet' })
-    const partition = partitionFor(Buffer.from(key, 'utf8'), count)
-    const served = streams.served()
-    const task = served.find(({ view }) => view.partition === partition)
-    if (task === undefined) {
-      const generation = served[0]?.source().generation ?? -1
-      return fail(reply, 421, { code: 'NOT_MINE', message: `partition ${partition} is not here`, generation })
-    }
-    const result = await ask(query, task.view, { key, params })
-    const source = task.source()
-    if (result === undefined) return fail(reply, 404, { code: 'NOT_FOUND', message: 'no such key', source })
-    return { result, source } satisfies QueryAnswer<unknown>
-  }
-
-  async function answerAll(query: Query, params: Record<string, string>): Promise<QueryAllAnswer<unknown>> {
-    const results = await Promise.all(
-      streams.served().map(async (task) => {
-        const result = await ask(query, task.view, { params })
-        return { result, partition: task.view.partition, source: task.source() }
+    app.get<Answered>('/stores/:name/:read', async ({ params, query }, reply) =>
+      told(reply, () => {
+        const { query: asked, keyBytes } = storeRead(streams.topology, params.name, params.read)
+        return answer(streams, asked, parseRequest(query), keyBytes)
       }),
     )
-    return { results }
   }
 }
 
-async function ask(query: Query, view: TaskView, request: QueryRequest): Promise<unknown> {
+/** Sends the answer in the same breath in which it was made: its source speaks of this moment. */
+async function told(reply: FastifyReply, ask: () => Promise<unknown>): Promise<FastifyReply> {
   try {
-    return await query(view, request)
-  } finally {
-    await view.close()
+    return reply.send(await ask())
+  } catch (error) {
+    if (error instanceof QueryRefusal) return fail(reply, error.failure)
+    if (error instanceof QueryError) return fail(reply, { code: 'BAD_REQUEST', message: error.message })
+    throw error
   }
 }
 
-function fail(reply: FastifyReply, status: number, failure: QueryFailure): FastifyReply {
-  return reply.code(status).send(failure)
+function fail(reply: FastifyReply, failure: QueryFailure): FastifyReply {
+  return reply.code(FAILURES[failure.code]).send(failure)
 }
 
 function requireToken(token: string) {
@@ -92,6 +66,6 @@ function requireToken(token: string) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const given = Buffer.from(request.headers.authorization ?? '')
     if (given.length === wanted.length && timingSafeEqual(given, wanted)) return undefined
-    return fail(reply, 401, { code: 'UNAUTHORIZED', message: 'a token is needed' })
+    return fail(reply, { code: 'UNAUTHORIZED', message: 'a token is needed' })
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { leaseOf, ownedUntilMs, standingOf, type Membership } from './role.js'
+import { leaseOf, ownedUntilMs, standingOf, standingOfView, type Membership } from './role.js'
 
 const running = { status: 'RUNNING', currentUntilMs: Number.NEGATIVE_INFINITY }
 const member = (fields: Partial<Membership> = {}): Membership => ({
@@ -48,4 +48,11 @@ test('what was processed before joining is current up to that moment, but no fur
   expect(ownedUntilMs(member({ state: 'rebalance-needed' }), 103_000)).toBe(103_000)
   expect(ownedUntilMs(member({ state: 'stable' }), 150_000)).toBe(110_000)
   expect(ownedUntilMs(member({ state: 'lost' }), 103_000)).toBe(100_000)
+})
+
+test('an answer is active only if its task was so when it was read and is so when it is given', () => {
+  const active = { role: 'active', staleMs: 0 } as const
+  expect(standingOfView(active, true, 500)).toEqual(active)
+  expect(standingOfView(active, false, 12_000)).toEqual({ role: 'standby', staleMs: 12_000 })
+  expect(standingOfView({ role: 'standby', staleMs: 40 }, true, 500)).toEqual({ role: 'standby', staleMs: 540 })
 })

@@ -44,3 +44,14 @@ export function standingOf(
   // Not a JSON number when nothing is known at all: then it is as old as can be said.
   return { role: 'standby', staleMs: Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(nowMs - knownUntilMs)) }
 }
+
+/**
+ * As what an answer is given that was read from a view some time ago.
+ * @param viewed when the view was taken
+ * @param isActive whether the task is active now, in the same generation
+ */
+export function standingOfView(viewed: Standing, isActive: boolean, elapsedMs: number): Standing {
+  // A task that was restored meanwhile is active now; what was read of it before was not.
+  if (viewed.role === 'active' && isActive) return viewed
+  return { role: 'standby', staleMs: Math.min(Number.MAX_SAFE_INTEGER, viewed.staleMs + Math.ceil(elapsedMs)) }
+}

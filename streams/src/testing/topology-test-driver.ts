@@ -21,6 +21,7 @@ export interface DriverOptions extends ErrorHandlers {
 }
 
 interface DriverTask {
+  subTopologyId: number
   partition: number
   engine: MemoryEngine
   processor: TaskProcessor
@@ -68,7 +69,8 @@ export class TopologyTestDriver {
         const state = {
           remove: (keys: readonly Buffer[]) => engine.write(keys.map((key) => ({ key, value: undefined }))),
         }
-        return { partition, engine, processor, expiry: new Expiry({ clock, stores: graph.stores, state }) }
+        const expiry = new Expiry({ clock, stores: graph.stores, state })
+        return { subTopologyId: subTopology.id, partition, engine, processor, expiry }
       }),
     )
   }
@@ -160,15 +162,32 @@ export class TopologyTestDriver {
     return found
   }
 
-  /** The state of one partition, as an interactive query sees it. */
-  view(partition = 0, isolation: Isolation = 'committed'): TaskView {
-    const { engine, processor } = this.#tasks.find((task) => task.partition === partition)!
+  /**
+   * The state of one task, as an interactive query sees it.
+   * @param where which task: that of a store (by its name) or of a sub-topology (by its id); either may be left out
+   * while there is one sub-topology only
+   */
+  view(
+    where: { store?: string; subTopology?: number; partition?: number } = {},
+    isolation: Isolation = 'committed',
+  ): TaskView {
+    const { store, subTopology, partition = 0 } = where
+    const meant = this.topology.subTopologies.filter(
+      ({ id, stores }) =>
+        (subTopology === undefined || id === subTopology) &&
+        (store === undefined || stores.some(({ name }) => name === store)),
+    )
+    const task = this.#tasks.find((one) => one.subTopologyId === meant[0]?.id && one.partition === partition)
+    if (task === undefined || meant.length > 1) {
+      throw new TypeError(`${meant.length} sub-topologies fit ${JSON.stringify(where)}: one task is shown at a time`)
+    }
+    const { engine, processor } = task
     const { clock, graph } = processor
     const reads =
       isolation === 'latest'
         ? new LatestReads(engine, clock, graph.stores)
         : new CommittedReads(engine, () => ({ ...clock, unpersisted: new Map() }))
-    return new TaskView({ taskId: `0_${partition}`, partition, reads })
+    return new TaskView({ taskId: `${task.subTopologyId}_${partition}`, partition, reads })
   }
 
   /** Drops every live object and reads state back from what was committed, as after a crash and a restore. */

@@ -1,0 +1,36 @@
+import { fastify } from 'fastify'
+import type { Query, QueryableStreams } from './answer.js'
+import { queryRoutes } from './query-server.js'
+
+export interface StartQueryServerOptions {
+  /** Where to listen; by default only this machine can ask. */
+  host?: string
+  /** 0 = any that is free. Others find it by the `endpoint` that the application was told. */
+  port: number
+  /** When set, callers must send it as `Authorization: Bearer <token>`. Without it, whoever reaches the port can read. */
+  token?: string
+  /** The application's own queries, by name; its stores can be read without any. */
+  queries?: Readonly<Record<string, Query>>
+}
+
+export interface QueryServer {
+  readonly url: string
+  close(): Promise<void>
+}
+
+/** A request is one line: what has not come in by then is not meant to. */
+const REQUEST_TIMEOUT_MS = 10_000
+
+/**
+ * Answers queries about an application over HTTP. Open it before `streams.start()` and close it after `streams.close()`,
+ * so that nobody is sent to a closed port.
+ */
+export async function startQueryServer(
+  streams: QueryableStreams,
+  { host = '127.0.0.1', port, token, queries = {} }: StartQueryServerOptions,
+): Promise<QueryServer> {
+  const app = fastify({ forceCloseConnections: true, requestTimeout: REQUEST_TIMEOUT_MS })
+  await app.register(queryRoutes({ streams, queries, ...(token !== undefined && { token }) }))
+  const url = await app.listen({ host, port })
+  return { url, close: () => app.close() }
+}
