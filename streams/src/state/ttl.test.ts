@@ -78,7 +78,7 @@ describe('a value with a ttl', () => {
     pipe('b', 150)
     await driver.commit()
     for (const isolation of ['committed', 'latest'] as const) {
-      const view = driver.view(0, isolation).keyValue(sums)
+      const view = driver.view({}, isolation).keyValue(sums)
       expect(view.get('a')).toBeUndefined()
       expect(await view.all()).toEqual([['b', 2]])
       expect(await view.all({ limit: 1 }), 'what is over does not count').toEqual([['b', 2]])
