@@ -53,6 +53,8 @@ export interface KafkaStreamsOptions extends ErrorHandlers {
   standbyReplicas?: number
   /** A task moves to a process whose state lacks at most so many changelog records; others warm up first. Default 10,000. */
   acceptableRecoveryLag?: number
+  /** How often it is looked whether input topics have changed. Default 1 min. */
+  metadataMaxAgeMs?: number
   /** Of changelog topics; default: the broker's. */
   replicationFactor?: number
   makeEngine?: EngineFactory
@@ -184,6 +186,7 @@ export class KafkaStreams {
       replicationFactor: this.#options.replicationFactor ?? -1,
       standbyReplicas: this.#options.standbyReplicas ?? 1,
       acceptableRecoveryLag: this.#options.acceptableRecoveryLag ?? 10_000,
+      metadataMaxAgeMs: this.#options.metadataMaxAgeMs ?? 60_000,
       handlers: this.#options,
       onPhase: (phase) => {
         if (this.#state !== phase && MOVES[this.#state].includes(phase)) this.#move(phase)

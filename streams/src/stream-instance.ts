@@ -27,7 +27,7 @@ import type { EngineFactory } from './state/engine.js'
 import { CacheBudget } from './state/cache-budget.js'
 import type { StateDirectory } from './state/state-directory.js'
 import { TaskManager } from './task-manager.js'
-import { prepareTopics, type TaskPlan } from './topics.js'
+import { checkInputsUnchanged, prepareTopics, type TaskPlan } from './topics.js'
 import type { Topology } from './topology/topology.js'
 
 export interface InstanceOptions {
@@ -52,6 +52,7 @@ export interface InstanceOptions {
   replicationFactor: number
   standbyReplicas: number
   acceptableRecoveryLag: number
+  metadataMaxAgeMs: number
   onPhase(phase: 'REBALANCING' | 'RESTORING' | 'RUNNING'): void
 }
 
@@ -303,7 +304,19 @@ export class StreamInstance {
     await failpoint('start.former-left')
     await this.#tasks.openStored(this.#plan)
     await failpoint('start.state-opened')
+    this.#watchInputs()
     this.#prepared = true
+  }
+
+  /** A topic that grows is noticed while we run too: nobody would read its new partitions. */
+  #watchInputs(): void {
+    const look = () => {
+      checkInputsUnchanged(this.#admin, this.#plan).catch((error: unknown) => {
+        if (error instanceof StreamsError) this.#onFailure(error)
+      })
+    }
+    const timer = setInterval(look, this.#options.metadataMaxAgeMs)
+    this.#stopping.signal.addEventListener('abort', () => clearInterval(timer))
   }
 
   /**

@@ -1,6 +1,6 @@
 import { changelogSpecs } from './changelog/changelog-topics.js'
 import { StreamsError } from './errors.js'
-import type { KafkaAdmin } from './kafka/admin.js'
+import type { KafkaAdmin, TopicSpec } from './kafka/admin.js'
 import type { KafkaClient } from './kafka/client.js'
 import type { Topology } from './topology/topology.js'
 
@@ -40,6 +40,7 @@ export async function prepareTopics(
     partitionsOf.set(id, counts[0]!)
   }
   const changelogs = changelogSpecs(applicationId, topology, partitionsOf, replicationFactor)
+  await checkPartitions(admin, changelogs)
   await admin.createTopics(changelogs)
   await client.watchTopics([...external, ...changelogs.map(({ name }) => name)])
 
@@ -48,4 +49,40 @@ export async function prepareTopics(
       return { id: `${id}_${partition}`, partition, subTopologyId: id, topics: sourceTopics }
     }),
   )
+}
+
+/** A changelog has as many partitions as its task's inputs, or state and input no longer belong together. */
+async function checkPartitions(admin: KafkaAdmin, changelogs: readonly TopicSpec[]): Promise<void> {
+  const found = await admin.describeTopics(changelogs.map(({ name }) => name))
+  for (const { name, partitions } of found) {
+    const needed = changelogs.find((spec) => spec.name === name)!.partitions
+    if (partitions === needed) continue
+    throw new StreamsError(
+      'TOPICS',
+      `changelog ${name} has ${partitions} partitions, but what is read with it has ${needed}: with another number keys ` +
+        `lie on other partitions than their state. Read a topic with ${partitions} partitions, or start over with ` +
+        `'streams reset'`,
+      { topic: name },
+    )
+  }
+}
+
+/**
+ * Input topics that have other partitions by now than tasks were planned for: what new partitions hold would never be
+ * read, and keys have moved away from their state.
+ * @throws StreamsError TOPICS
+ */
+export async function checkInputsUnchanged(admin: KafkaAdmin, plan: readonly TaskPlan[]): Promise<void> {
+  const planned = new Map<string, number>()
+  for (const { topics } of plan) for (const topic of topics) planned.set(topic, (planned.get(topic) ?? 0) + 1)
+  for (const { name, partitions } of await admin.describeTopics([...planned.keys()])) {
+    if (partitions === planned.get(name)) continue
+    throw new StreamsError(
+      'TOPICS',
+      `input topic ${name} had ${planned.get(name)} partitions and has ${partitions} now: keys lie on other partitions ` +
+        `than their state. Write what is to be read to a topic whose number of partitions stays, or start over with ` +
+        `'streams reset'`,
+      { topic: name },
+    )
+  }
 }

@@ -201,7 +201,11 @@ async function changelogEnds({ admin, applicationId }: ValidateContext, tasks: r
     [...partitions].map(async ([topic, numbers]) => {
       const topicId = ids.get(topic)
       if (topicId === undefined) {
-        throw new StreamsError('TOPICS', `changelog topic ${topic} is gone: restart to have it made anew`, { topic })
+        throw new StreamsError(
+          'TOPICS',
+          `changelog topic ${topic} is gone: bring it back from a backup, or start over with 'streams reset'`,
+          { topic },
+        )
       }
       const [highWatermarks, logStarts] = await Promise.all([
         admin.listOffsets(topic, numbers, 'latest', 'read_uncommitted'),

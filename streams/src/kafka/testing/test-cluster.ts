@@ -75,12 +75,29 @@ export class TestCluster {
   }
 
   async send(topic: string, partition: number, values: readonly (string | Buffer)[], gzip = false): Promise<void> {
+    const messages = values.map((value) => ({ partition, value, key: null }))
+    await (await this.#connected()).send({ topic, messages, compression: gzip ? 1 : 0 })
+  }
+
+  /** Keys and values as given. */
+  async sendKeyed(topic: string, partition: number, records: readonly (readonly [string, string])[]): Promise<void> {
+    const messages = records.map(([key, value]) => ({ partition, key, value }))
+    await (await this.#connected()).send({ topic, messages })
+  }
+
+  async #connected(): Promise<Producer> {
     if (this.#producer === undefined) {
       this.#producer = this.kafka.producer()
       await this.#producer.connect()
     }
-    const messages = values.map((value) => ({ partition, value, key: null }))
-    await this.#producer.send({ topic, messages, compression: gzip ? 1 : 0 })
+    return this.#producer
+  }
+
+  /** Gives a topic more partitions. */
+  async grow(topic: string, count: number): Promise<void> {
+    const admin = await this.admin()
+    await admin.createPartitions({ topicPartitions: [{ topic, count }] })
+    await until(() => this.#isLed(admin, topic, count), `topic ${topic} has ${count} partitions`)
   }
 
   async deleteRecords(topic: string, partition: number, before: number): Promise<void> {
