@@ -282,6 +282,7 @@ export class StreamInstance {
     this.#tasks.takeUp()
     this.#options.onPhase(this.#tasks.allRun ? 'RUNNING' : 'RESTORING')
     this.#tellWarm()
+    if (!this.#commits.busy) await this.#tasks.touch(performance.now())
   }
 
   /** Once, in this order: our transactional id fences our predecessor before the group lets us in. */

@@ -43,6 +43,8 @@ export type Role = Pick<AssignedMember, 'active' | 'standby' | 'warmup'>
 /** Between two tries to keep standbys up. */
 const STANDBY_RETRY_MS = 1_000
 
+const TOUCH_EVERY_MS = 3_600_000
+
 const NOTHING: Role = { active: [], standby: [], warmup: [] }
 
 /**
@@ -59,6 +61,7 @@ export class TaskManager {
   /** How far the state on disk is of tasks that are not open. */
   readonly #stored = new Map<string, number>()
   #role: Role = NOTHING
+  #touchAtMs = 0
   #standbyRetryAtMs = Number.NEGATIVE_INFINITY
   #plan: ReadonlyMap<string, TaskPlan> = new Map()
   #work: { abort: AbortController; done: Promise<void> } | undefined
@@ -171,6 +174,13 @@ export class TaskManager {
         this.#options.wake()
       })
     this.#work = { abort, done }
+  }
+
+  /** Once an hour, while no commit is under way: tasks that run are current, however long nothing has changed in them. */
+  async touch(nowMs: number): Promise<void> {
+    if (nowMs < this.#touchAtMs) return
+    this.#touchAtMs = nowMs + TOUCH_EVERY_MS
+    for (const { state } of this.running()) await state.touch()
   }
 
   /** Stops what takeUp() has begun; standbys that are being followed go on. */

@@ -154,9 +154,10 @@ export class StreamTask {
   }
 
   async close(): Promise<void> {
+    const sinceMs = this.status === 'RUNNING' ? 0 : performance.now() - this.currentUntilMs
     this.status = 'CLOSED'
     this.#processor.clear()
-    await this.state.close()
+    await this.state.close(Date.now() - sinceMs)
   }
 
   #makeExpiry(): Expiry {

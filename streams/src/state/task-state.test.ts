@@ -58,6 +58,18 @@ describe('the state of a task', () => {
     await again.close()
   })
 
+  it('is as old as the moment until which it was current, not as its last change', async () => {
+    const state = await open()
+    state.begin('sums', 'topic-id', 0)
+    await state.persist({ changes: change('a', '1'), positions: at(5), progress }, { wallMs: 1_000, ms: 0 })
+    await state.touch({ wallMs: 5_000, ms: 1 })
+    expect(state.meta).toMatchObject({ persistedAtMs: 5_000, cleanClose: false })
+    await state.close(9_000)
+    const again = await open()
+    expect(again.meta).toMatchObject({ persistedAtMs: 9_000, cleanClose: true })
+    await again.close()
+  })
+
   describe('knows which input it belongs to', () => {
     const piece = (store: string, position: number, input: number | null | undefined) => ({
       store,

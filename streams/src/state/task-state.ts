@@ -140,11 +140,24 @@ export class TaskState {
     await this.open()
   }
 
-  /** A clean close: everything is synced, and says so. */
-  async close(): Promise<void> {
+  /**
+   * Notes that the state is current although nothing has changed for long: its age is what tells whether it may have
+   * missed deletions. Not while a commit is being written.
+   */
+  async touch(now = currentTime()): Promise<void> {
+    if (Object.keys(this.#meta.changelogs).length > 0) await this.#advance(new Map(), this.#meta, now)
+  }
+
+  /**
+   * A clean close: everything is synced, and says so.
+   * @param currentAtMs until when it was current, epoch ms, if that is later than what was written last
+   */
+  async close(currentAtMs = 0): Promise<void> {
     if (!this.#broken && Object.keys(this.#meta.changelogs).length > 0) {
       const changelogs = mapValues(this.#meta.changelogs, synced)
-      await this.#write(new Map(), { ...this.#meta, bootId: this.bootId, cleanClose: true, changelogs }, true)
+      const persistedAtMs = Math.max(this.#meta.persistedAtMs, currentAtMs)
+      const closed = { bootId: this.bootId, cleanClose: true, changelogs, persistedAtMs }
+      await this.#write(new Map(), { ...this.#meta, ...closed }, true)
     }
     await this.engine.close()
   }
