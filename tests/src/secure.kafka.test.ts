@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HistoryReader } from '@candlewick/cassandra/reader'
@@ -15,8 +15,10 @@ import { kafkaConfig, KAFKA_SETTINGS } from '@candlewick/service/kafka-settings'
 import { createLogger } from '@candlewick/service/logger'
 import { readSettings } from '@candlewick/service/settings'
 import { KafkaStreams } from '@candlewick/streams'
+import { runCli } from '@candlewick/streams/cli/run'
 import { KafkaAdmin } from '@candlewick/streams/kafka/admin'
 import { KafkaClient } from '@candlewick/streams/kafka/client'
+import { GroupAdmin } from '@candlewick/streams/kafka/group-admin'
 import { IdempotentProducer } from '@candlewick/streams/kafka/idempotent-producer'
 import { visitRecords } from '@candlewick/streams/kafka/records/decode'
 import { KeptLog } from '@candlewick/streams/kafka/testing/test-cluster'
@@ -112,6 +114,28 @@ describe.concurrent('Kafka with TLS and logins, by settings alone', () => {
         expect(values.map(Number).sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i))
       }),
   )
+
+  it('lets the streams command in with what its config file says, and tells a refused login in a sentence', () =>
+    withClient(login, async (client) => {
+      const topic = await newTopic(client, 1)
+      const groupId = `secure-${randomBytes(4).toString('hex')}`
+      await new GroupAdmin(client).commitOffsets(groupId, [{ topic, partition: 0, offset: 0, metadata: '' }])
+      const told = { out: '', err: '' }
+      const describeWith = (password: string) => {
+        const { brokers, ssl, sasl } = configOf(login)
+        const file = join(dir, `${groupId}.json`)
+        writeFileSync(file, JSON.stringify({ brokers, ssl, sasl: { ...sasl, password } }))
+        return runCli(['describe', '--application-id', groupId, '--config', file], {
+          out: (line) => (told.out += line),
+          err: (line) => (told.err += line),
+        })
+      }
+      expect(await describeWith(PASSWORD)).toBe(0)
+      expect(told.out).toContain(`${topic}-0`)
+      expect(await describeWith(`${PASSWORD}-wrong`)).toBe(1)
+      expect(told.err).toMatch(/^the login was refused: check sasl in --config/)
+      expect(told.out + told.err).not.toContain(PASSWORD)
+    }))
 
   it('logs in again on the same connection before the login ends, also with many requests at once', () =>
     withClient(login, async (client) => {
