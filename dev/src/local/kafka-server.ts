@@ -27,6 +27,15 @@ export interface KafkaOptions extends ServerOptions {
   port?: number
   /** Opens listeners with TLS and logins beside the one without. */
   security?: KafkaSecurity
+  /** More listeners, each for those who come through a proxy of its own: for tests that cut or hold up connections. */
+  behindProxies?: readonly ProxiedListener[]
+}
+
+/** Clients go where the broker tells them to: it must know the proxy's port. */
+export interface ProxiedListener {
+  port: number
+  /** Where the proxy listens. */
+  proxyPort: number
 }
 
 /**
@@ -41,10 +50,11 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   return withPortRetries(options.port === undefined, async () => {
     const port = options.port ?? (await freePort())
     const config = join(dir, 'server.properties')
-    const { env = process.env, security } = options
+    const { env = process.env, security, behindProxies = [] } = options
     const secure =
       security && secureListeners(security, { loginPort: await freePort(), certificatePort: await freePort() })
-    await writeFile(config, properties({ port, controllerPort: await freePort() }, join(dir, 'data'), secure))
+    const ports = { port, controllerPort: await freePort() }
+    await writeFile(config, properties(ports, join(dir, 'data'), { secure, behindProxies }))
     const java = { command: javaCommand(env), env, classPath: join(jars, '*') }
     await format(dir, config, java, { users: security?.users ?? {}, signal: options.signal })
     const child = await startChild({
@@ -133,16 +143,23 @@ async function format(
 function properties(
   { port, controllerPort }: { port: number; controllerPort: number },
   dataDir: string,
-  secure?: SecureListeners,
+  others: { secure: SecureListeners | undefined; behindProxies: readonly ProxiedListener[] },
 ): string {
-  const more = secure?.listeners.map(({ name, port }) => `,${name}://${LOOPBACK}:${port}`).join('') ?? ''
-  const protocols = secure?.listeners.map(({ name, protocol }) => `,${name}:${protocol}`).join('') ?? ''
+  const { secure, behindProxies } = others
+  const proxied = behindProxies.map(({ port, proxyPort }, index) => {
+    return { name: `PROXIED${index + 1}`, protocol: 'PLAINTEXT', port, toldPort: proxyPort }
+  })
+  const secured = secure?.listeners.map((listener) => ({ ...listener, toldPort: listener.port })) ?? []
+  const more = [...secured, ...proxied]
+  const listeners = more.map(({ name, port }) => `,${name}://${LOOPBACK}:${port}`).join('')
+  const told = more.map(({ name, toldPort }) => `,${name}://${LOOPBACK}:${toldPort}`).join('')
+  const protocols = more.map(({ name, protocol }) => `,${name}:${protocol}`).join('')
   return Object.entries({
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@${LOOPBACK}:${controllerPort}`,
-    listeners: `PLAINTEXT://${LOOPBACK}:${port},CONTROLLER://${LOOPBACK}:${controllerPort}${more}`,
-    'advertised.listeners': `PLAINTEXT://${LOOPBACK}:${port}${more}`,
+    listeners: `PLAINTEXT://${LOOPBACK}:${port},CONTROLLER://${LOOPBACK}:${controllerPort}${listeners}`,
+    'advertised.listeners': `PLAINTEXT://${LOOPBACK}:${port}${told}`,
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols}`,
     'log.dirs': dataDir,

@@ -13,7 +13,7 @@ export interface OracleTrade {
 }
 
 /** Neumaier's sum as a pair: [sum, what rounding lost]. */
-type Pair = [number, number]
+export type Pair = [number, number]
 
 function plus([sum, lost]: Pair, value: number): Pair {
   const total = sum + value
@@ -28,7 +28,7 @@ function plusPair(a: Pair, b: Pair): Pair {
 
 const total = ([sum, lost]: Pair) => sum + lost
 
-interface Fold {
+export interface Fold {
   trades: number
   prices: Pair
   volumes: Pair
@@ -145,9 +145,18 @@ const LENGTHS = [
   ['1d', 1440, 60],
 ] as const
 
+/** All that is known of a symbol over all its trades. */
+export interface SymbolFold {
+  fold: Fold
+  /** [time, offset, price] of the last that moves the last price. */
+  last: [number, number, number] | null
+  oldest: number
+  newest: number
+}
+
 /** Folds trades in the order in which they stand on their partition. */
 export class Oracle {
-  readonly #averages = new Map<string, { fold: Fold; last: [number, number, number] | null; newest: number }>()
+  readonly #symbols = new Map<string, SymbolFold>()
   /** symbol -> minute number -> fold */
   readonly #minutes = new Map<string, Map<number, Fold>>()
   trades = 0
@@ -155,12 +164,13 @@ export class Oracle {
   add(trade: OracleTrade): void {
     this.trades++
     const { symbol, price, timestamp, offset } = trade
-    const known = this.#averages.get(symbol) ?? { fold: nothing(), last: null, newest: -1 }
-    this.#averages.set(symbol, known)
+    const known = this.#symbols.get(symbol) ?? { fold: nothing(), last: null, oldest: timestamp, newest: -1 }
+    this.#symbols.set(symbol, known)
     fold(known.fold, trade)
     const { isLast, counts } = rules(trade)
     const point: [number, number, number] = [timestamp, offset, price]
     if (isLast && (known.last === null || isBefore(known.last, point))) known.last = point
+    known.oldest = Math.min(known.oldest, timestamp)
     known.newest = Math.max(known.newest, timestamp)
 
     if (!counts) return
@@ -172,58 +182,44 @@ export class Oracle {
     fold(bar, trade)
   }
 
+  get symbols(): ReadonlyMap<string, SymbolFold> {
+    return this.#symbols
+  }
+
   averages(): Map<string, OracleAverage> {
-    return new Map(
-      [...this.#averages].map(([symbol, { fold, last, newest }]) => {
-        const volume = total(fold.volumes)
-        const notional = total(fold.notionals)
-        const average: OracleAverage = {
-          symbol,
-          count: fold.trades,
-          volume,
-          notional,
-          mean: fold.trades === 0 ? null : total(fold.prices) / fold.trades,
-          vwap: volume > 0 ? notional / volume : null,
-          priceVolumeMean: fold.trades === 0 ? null : notional / fold.trades,
-          min: fold.low,
-          max: fold.high,
-          first: fold.first?.[2] ?? null,
-          firstTime: fold.first?.[0] ?? null,
-          last: last?.[2] ?? null,
-          lastTime: last?.[0] ?? null,
-          asOf: newest,
-        }
-        return [symbol, average]
-      }),
-    )
+    return new Map([...this.#symbols.keys()].map((symbol) => [symbol, this.averageOf(symbol)!]))
+  }
+
+  /** The running average as it stands now; undefined while there was no trade. */
+  averageOf(symbol: string): OracleAverage | undefined {
+    const known = this.#symbols.get(symbol)
+    if (known === undefined) return undefined
+    const { fold, last, newest } = known
+    const volume = total(fold.volumes)
+    const notional = total(fold.notionals)
+    return {
+      symbol,
+      count: fold.trades,
+      volume,
+      notional,
+      mean: fold.trades === 0 ? null : total(fold.prices) / fold.trades,
+      vwap: volume > 0 ? notional / volume : null,
+      priceVolumeMean: fold.trades === 0 ? null : notional / fold.trades,
+      min: fold.low,
+      max: fold.high,
+      first: fold.first?.[2] ?? null,
+      firstTime: fold.first?.[0] ?? null,
+      last: last?.[2] ?? null,
+      lastTime: last?.[0] ?? null,
+      asOf: newest,
+    }
   }
 
   /** Every bar that may be published: those in which a trade set a price. Keyed `symbol interval start`. */
   bars(): Map<string, OracleBar> {
     const bars = new Map<string, OracleBar>()
-    for (const [symbol, minutes] of this.#minutes) {
-      let smaller: Map<number, Fold> = minutes
-      this.#publish(bars, symbol, '1m', smaller)
-      for (const [interval, length, partLength] of LENGTHS) {
-        const parts = new Map<number, [number, Fold][]>()
-        for (const [at, part] of smaller) {
-          const start = Math.floor((at * partLength) / length)
-          parts.set(start, [...(parts.get(start) ?? []), [at, part]])
-        }
-        smaller = new Map(
-          [...parts].map(([start, found]) => [start, merge(found.sort(([a], [b]) => a - b).map(([, part]) => part))]),
-        )
-        this.#publish(bars, symbol, interval, smaller)
-      }
-    }
-    return bars
-  }
-
-  #publish(bars: Map<string, OracleBar>, symbol: string, interval: string, folds: Map<number, Fold>): void {
-    const length = interval === '1m' ? 1 : LENGTHS.find(([name]) => name === interval)![1]
-    for (const [number, fold] of folds) {
+    for (const { symbol, interval, start, fold } of this.windows()) {
       if (fold.first === null || fold.final === null || fold.high === null || fold.low === null) continue
-      const start = number * length * MINUTE
       const volume = total(fold.volumes)
       const notional = total(fold.notionals)
       bars.set(`${symbol} ${interval} ${start}`, {
@@ -239,6 +235,26 @@ export class Oracle {
         vwap: volume > 0 ? notional / volume : null,
         trades: fold.trades,
       })
+    }
+    return bars
+  }
+
+  /** Every window that has a counted trade, of every length, with or without a price. */
+  *windows(): Generator<{ symbol: string; interval: string; start: number; fold: Fold }> {
+    for (const [symbol, minutes] of this.#minutes) {
+      let smaller: Map<number, Fold> = minutes
+      for (const [at, fold] of minutes) yield { symbol, interval: '1m', start: at * MINUTE, fold }
+      for (const [interval, length, partLength] of LENGTHS) {
+        const parts = new Map<number, [number, Fold][]>()
+        for (const [at, part] of smaller) {
+          const start = Math.floor((at * partLength) / length)
+          parts.set(start, [...(parts.get(start) ?? []), [at, part]])
+        }
+        smaller = new Map(
+          [...parts].map(([start, found]) => [start, merge(found.sort(([a], [b]) => a - b).map(([, part]) => part))]),
+        )
+        for (const [at, fold] of smaller) yield { symbol, interval, start: at * length * MINUTE, fold }
+      }
     }
   }
 }

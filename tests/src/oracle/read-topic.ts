@@ -10,7 +10,10 @@ export interface TopicRecord {
   partition: number
   offset: number
   key: string | null
+  keyBytes: Buffer | null
   value: Buffer | null
+  /** As texts; undefined when there are none. */
+  headers: ReadonlyMap<string, string> | undefined
 }
 
 /**
@@ -18,14 +21,19 @@ export interface TopicRecord {
  * only, in the order of each partition. Shares no code with streams/kafka.
  * @returns how many records there were
  */
-export async function readTopic(
+export function readTopic(brokers: string, topic: string, onRecord: (record: TopicRecord) => void): Promise<number> {
+  return readTopics(brokers, { [topic]: onRecord })
+}
+
+/** The same for several topics, one after the other in the order given. */
+export async function readTopics(
   brokers: string,
-  topic: string,
-  onRecord: (record: TopicRecord) => void,
+  readers: Readonly<Record<string, (record: TopicRecord) => void>>,
 ): Promise<number> {
   const program = new URL('../../src/oracle/DumpTopic.java', import.meta.url).pathname
   const classPath = join(await ensureJars('kafka'), '*')
-  const java = spawn('java', ['-Xmx256m', '-cp', classPath, program, brokers, topic], {
+  const topics = Object.keys(readers)
+  const java = spawn('java', ['-Xmx256m', '-cp', classPath, program, brokers, ...topics], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, JAVA_TOOL_OPTIONS: '-Dorg.slf4j.simpleLogger.defaultLogLevel=error' },
   })
@@ -34,18 +42,35 @@ export async function readTopic(
   java.stderr.on('data', (chunk: Buffer) => (complaints = (complaints + chunk.toString()).slice(-4_000)))
   let count = 0
   for await (const line of createInterface({ input: java.stdout })) {
-    const [partition, offset, key, value] = line.split(' ')
+    const [topic, partition, offset, key, value, headers] = line.split(' ')
+    const keyBytes = bytesOf(key!)
     count++
-    onRecord({
+    readers[topic!]!({
       partition: Number(partition),
       offset: Number(offset),
-      key: key === '-' ? null : Buffer.from(key!, 'base64').toString('utf8'),
-      value: value === '-' ? null : Buffer.from(value!, 'base64'),
+      key: keyBytes?.toString('utf8') ?? null,
+      keyBytes,
+      value: bytesOf(value!),
+      headers: headers === '-' ? undefined : headersOf(headers!),
     })
   }
   const [code] = await ended
-  if (code !== 0) throw new Error(`reading ${topic} with Java failed (${code}):\n${complaints}`)
+  if (code !== 0) throw new Error(`reading ${topics.join(', ')} with Java failed (${code}):\n${complaints}`)
   return count
+}
+
+function bytesOf(text: string): Buffer | null {
+  return text === '-' ? null : Buffer.from(text, 'base64')
+}
+
+/** Names of headers hold neither a comma nor an equals sign here. */
+function headersOf(text: string): Map<string, string> {
+  return new Map(
+    text.split(',').map((header): [string, string] => {
+      const end = header.indexOf('=')
+      return [header.slice(0, end), bytesOf(header.slice(end + 1))?.toString('utf8') ?? '']
+    }),
+  )
 }
 
 /** Decodes one of the project's Avro records from Confluent's wire format: a zero, four bytes of schema id, the value. */

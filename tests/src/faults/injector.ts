@@ -1,0 +1,132 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Step } from './plan.js'
+import type { System } from './system.js'
+
+/** What was done, by name; joins and leaves are told apart from restarts by nobody, so both are counted by themselves. */
+export type Done = Record<
+  'kills' | 'leaves' | 'joins' | 'stalls' | 'cuts' | 'isolations' | 'lost disks' | 'broker bounces' | 'Cassandra bounces',
+  number
+>
+
+const MARKERS_ARE_WRITTEN_MS = 2_000
+
+/** Does to the system what the plan says, when it says so. What concerns the same process or server waits its turn. */
+export class Injector {
+  readonly done: Done = {
+    kills: 0,
+    leaves: 0,
+    joins: 0,
+    stalls: 0,
+    cuts: 0,
+    isolations: 0,
+    'lost disks': 0,
+    'broker bounces': 0,
+    'Cassandra bounces': 0,
+  }
+  /** From its end until it answers again. */
+  cassandraIsAway = false
+  #failure: { error: unknown } | undefined
+
+  constructor(
+    private readonly system: System,
+    private readonly log: (line: string) => void,
+  ) {}
+
+  /**
+   * Resolves when everything is up and whole again, or after `signal`.
+   * @throws what a server said that could not be started again
+   */
+  async run(plan: readonly Step[], signal: AbortSignal): Promise<void> {
+    const startedMs = performance.now()
+    const under: Promise<void>[] = []
+    for (const step of plan) {
+      const waitMs = step.atMs - (performance.now() - startedMs)
+      if (waitMs > 0) await delay(waitMs, undefined, { signal }).catch(() => undefined)
+      if (signal.aborted || this.#failure !== undefined) break
+      this.log(tell(step))
+      const failed = (error: unknown) => void (this.#failure ??= { error })
+      under.push(this.#do(step).catch(failed))
+    }
+    await Promise.all(under)
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  async #do(step: Step): Promise<void> {
+    if ('server' in step) return this.#doToServer(step)
+    const processor = this.system.processors[step.processor]!
+    const { link } = processor
+    switch (step.what) {
+      case 'kill':
+        this.done.kills++
+        return processor.kill()
+      case 'terminate':
+        this.done.leaves++
+        return processor.terminate()
+      case 'start':
+        this.done.joins++
+        return processor.start()
+      case 'delete state':
+        this.done['lost disks']++
+        return processor.deleteState()
+      case 'stop':
+        this.done.stalls++
+        return processor.signal('SIGSTOP')
+      case 'continue':
+        return processor.signal('SIGCONT')
+      case 'cut':
+        this.done.cuts += link.cut()
+        return
+      case 'cut mid-request':
+        this.done.cuts += link.cutMidRequest()
+        return
+      case 'isolate':
+        this.done.isolations++
+        link.hold()
+        return
+      case 'reconnect, deliver late':
+        return link.release()
+      case 'reconnect, drop':
+        link.cut()
+        return link.release()
+    }
+  }
+
+  async #doToServer({ server, what }: Extract<Step, { server: string }>): Promise<void> {
+    if (what === 'start') {
+      await this.system[server].start()
+      if (server === 'cassandra') this.cassandraIsAway = false
+      return
+    }
+    this.done[server === 'kafka' ? 'broker bounces' : 'Cassandra bounces']++
+    if (server === 'cassandra') this.cassandraIsAway = true
+    if (server === 'kafka' && what === 'terminate') return this.#stopKafka()
+    return this.system[server].end(what === 'kill' ? 'SIGKILL' : 'SIGTERM')
+  }
+
+  /**
+   * Stops the broker in order when no transaction is being committed: Kafka 4.1 to 4.3 forget the markers of those in a
+   * cluster of one broker, which leaves what they committed unreadable (KAFKA-20734, apache/kafka#22680).
+   */
+  async #stopKafka(): Promise<void> {
+    const links = this.system.processors.map(({ link }) => link)
+    for (const link of links) link.hold()
+    await delay(MARKERS_ARE_WRITTEN_MS)
+    await this.system.kafka.end('SIGTERM')
+    for (const link of links) {
+      link.cut()
+      link.release()
+    }
+  }
+}
+
+const SIGNALS: Readonly<Record<string, string>> = {
+  kill: 'kill -9',
+  terminate: 'SIGTERM',
+  stop: 'SIGSTOP',
+  continue: 'SIGCONT',
+}
+
+function tell(step: Step): string {
+  const whom = 'server' in step ? step.server : `processor-${step.processor + 1}`
+  return `${step.scene}: ${SIGNALS[step.what] ?? step.what} ${whom}`
+}
