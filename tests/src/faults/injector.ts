@@ -4,11 +4,20 @@ import type { System } from './system.js'
 
 /** What was done, by name; joins and leaves are told apart from restarts by nobody, so both are counted by themselves. */
 export type Done = Record<
-  'kills' | 'leaves' | 'joins' | 'stalls' | 'cuts' | 'isolations' | 'lost disks' | 'broker bounces' | 'Cassandra bounces',
+  | 'kills'
+  | 'leaves'
+  | 'joins'
+  | 'stalls'
+  | 'cuts'
+  | 'isolations'
+  | 'lost disks'
+  | 'broker bounces'
+  | 'Cassandra bounces',
   number
 >
 
 const MARKERS_ARE_WRITTEN_MS = 2_000
+const CAUGHT_UP_WITHIN_MS = 60_000
 
 /** Does to the system what the plan says, when it says so. What concerns the same process or server waits its turn. */
 export class Injector {
@@ -23,13 +32,15 @@ export class Injector {
     'broker bounces': 0,
     'Cassandra bounces': 0,
   }
-  /** From its end until it answers again. */
-  cassandraIsAway = false
+  /** From Cassandra's end until it answers again or something else is done: what is seen then is its doing. */
+  onlyCassandraIsAway = false
   #failure: { error: unknown } | undefined
 
   constructor(
     private readonly system: System,
     private readonly log: (line: string) => void,
+    /** Whether the processors have caught up with what came before. */
+    private readonly isCaughtUp: () => boolean,
   ) {}
 
   /**
@@ -43,6 +54,9 @@ export class Injector {
       const waitMs = step.atMs - (performance.now() - startedMs)
       if (waitMs > 0) await delay(waitMs, undefined, { signal }).catch(() => undefined)
       if (signal.aborted || this.#failure !== undefined) break
+      const isCassandra = 'server' in step && step.server === 'cassandra'
+      if (!isCassandra) this.onlyCassandraIsAway = false
+      else if (step.what !== 'start') await this.#untilCaughtUp(signal)
       this.log(tell(step))
       const failed = (error: unknown) => void (this.#failure ??= { error })
       under.push(this.#do(step).catch(failed))
@@ -94,13 +108,19 @@ export class Injector {
   async #doToServer({ server, what }: Extract<Step, { server: string }>): Promise<void> {
     if (what === 'start') {
       await this.system[server].start()
-      if (server === 'cassandra') this.cassandraIsAway = false
+      if (server === 'cassandra') this.onlyCassandraIsAway = false
       return
     }
     this.done[server === 'kafka' ? 'broker bounces' : 'Cassandra bounces']++
-    if (server === 'cassandra') this.cassandraIsAway = true
+    if (server === 'cassandra') this.onlyCassandraIsAway = true
     if (server === 'kafka' && what === 'terminate') return this.#stopKafka()
     return this.system[server].end(what === 'kill' ? 'SIGKILL' : 'SIGTERM')
+  }
+
+  /** Waits for the processors, but not for ever: the later faults wait meanwhile. */
+  async #untilCaughtUp(signal: AbortSignal): Promise<void> {
+    const deadlineMs = performance.now() + CAUGHT_UP_WITHIN_MS
+    while (!this.isCaughtUp() && performance.now() < deadlineMs && !signal.aborted) await delay(100)
   }
 
   /**

@@ -1,7 +1,11 @@
 import type { Admin } from 'kafkajs'
 
 /** Records of these topics that the group has not committed yet, by KafkaJS's own admin; all of them when it has committed nothing. */
-export async function lagOf(admin: Admin, groupId: string, topics: readonly string[]): Promise<{ lag: number; end: number }> {
+export async function lagOf(
+  admin: Admin,
+  groupId: string,
+  topics: readonly string[],
+): Promise<{ lag: number; end: number }> {
   const committed = await admin.fetchOffsets({ groupId, topics: [...topics] })
   let lag = 0
   let end = 0

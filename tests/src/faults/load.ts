@@ -27,6 +27,8 @@ export class Load {
   sent = 0
   sentAgain = 0
   unusable = 0
+  /** Everything was sent. */
+  isThrough = false
   readonly #options: LoadOptions
   readonly #startMs: number
 
@@ -57,6 +59,7 @@ export class Load {
       const aheadMs = (at + 1) * SLOT_MS - (performance.now() - startedMs)
       if (aheadMs > 0) await delay(aheadMs)
     }
+    this.isThrough = true
   }
 
   /** The last word of every symbol. @returns price by symbol */

@@ -34,7 +34,10 @@ type Values = Parameters<Parameters<typeof runCommand<typeof OPTIONS>>[0]['run']
 
 async function main({ seed = pickedSeed(), minutes, records, report }: Values): Promise<number> {
   console.log(`seed ${seed}`)
-  const wanted = { minutes: readNumber('minutes', minutes, 0.1, 1_440), records: readNumber('records', records, 1, 1e9) }
+  const wanted = {
+    minutes: readNumber('minutes', minutes, 0.1, 1_440),
+    records: readNumber('records', records, 1, 1e9),
+  }
   if (!Number.isInteger(wanted.records)) throw new StartError('--records must be a whole number')
   await Promise.all([ensureJars('kafka', { log: progress }), ensureJars('cassandra', { log: progress })])
   const ending = new AbortController()
@@ -48,8 +51,15 @@ async function main({ seed = pickedSeed(), minutes, records, report }: Values): 
   const places = found.places.map(({ name, compared, lost, duplicated, differences }) => {
     return [name, compared, lost, duplicated, differences]
   })
-  console.log(`\n${table(['what', ''], found.summary.map((row) => [...row]))}\n`)
-  console.log(`${table(['compared with the fold of the trades', 'looked at', 'lost', 'duplicated', 'differences'], places)}\n`)
+  console.log(
+    `\n${table(
+      ['what', ''],
+      found.summary.map((row) => [...row]),
+    )}\n`,
+  )
+  console.log(
+    `${table(['compared with the fold of the trades', 'looked at', 'lost', 'duplicated', 'differences'], places)}\n`,
+  )
   for (const complaint of found.complaints) console.log(`  ${complaint}`)
   console.log(found.isGood ? 'all is equal' : 'NOT EQUAL')
   // npm runs scripts in the checkout; the file is meant from where npm was called.

@@ -38,6 +38,9 @@ const ROUND_MS = 240_000
 const CASSANDRA_SHARE = 0.3
 const LONGEST_CASSANDRA_MS = 40_000
 
+/** How long a scene takes is chance: a short time left may take it at the next try. */
+const TRIES = 10
+
 /** The same options give the same faults at the same times. Ascending; ends with everything up and whole. */
 export function planFaults({ seed, durationMs, processors }: PlanOptions): Step[] {
   const steps: Step[] = []
@@ -81,7 +84,7 @@ class Deck {
     return steps
   }
 
-  #draw(leftMs: number) {
+  #draw(leftMs: number): { name: Scene; acts: readonly TimedAct[]; durationMs: number } | undefined {
     if (this.#cards.length === 0) {
       this.#cards = shuffled(
         this.random,
@@ -89,11 +92,13 @@ class Deck {
       )
     }
     for (const [at, name] of this.#cards.entries()) {
-      const acts = SCENES[name](this.random, this.processors)
-      const durationMs = Math.max(...acts.map(({ afterMs }) => afterMs))
-      if (durationMs > leftMs) continue
-      this.#cards.splice(at, 1)
-      return { name, acts, durationMs }
+      for (let attempt = 0; attempt < TRIES; attempt++) {
+        const acts = SCENES[name](this.random, this.processors)
+        const durationMs = Math.max(...acts.map(({ afterMs }) => afterMs))
+        if (durationMs > leftMs) continue
+        this.#cards.splice(at, 1)
+        return { name, acts, durationMs }
+      }
     }
     return undefined
   }

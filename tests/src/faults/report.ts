@@ -15,6 +15,7 @@ import { moved, type CassandraBounce } from './watch.js'
 export interface Findings {
   seed: string
   minutes: number
+  records: number
   partitions: number
   processors: readonly Processor[]
   tookMs: number
@@ -33,6 +34,8 @@ export interface Report {
   isGood: boolean
   lost: number
   duplicated: number
+  /** That makes the same faults again. */
+  command: string
   summary: readonly (readonly [string, string])[]
   places: readonly Place[]
   /** What is wrong, in a line each; empty when all is well. */
@@ -40,13 +43,28 @@ export interface Report {
 }
 
 export function makeReport(findings: Findings): Report {
-  const { seed, minutes, processors, done, load, bounces, lags, sentinels, skippedMarkers, verdict, partitions } = findings
+  const {
+    seed,
+    minutes,
+    records,
+    processors,
+    done,
+    load,
+    bounces,
+    lags,
+    sentinels,
+    skippedMarkers,
+    verdict,
+    partitions,
+  } = findings
   const { places } = verdict
   const counted = (name: Counted) => processors.reduce((sum, { counters }) => sum + counters.total(name), 0)
   const lost = Math.max(...places.map((place) => place.lost))
   const duplicated = Math.max(...places.map((place) => place.duplicated))
   const differences = places.reduce((sum, place) => sum + place.differences, 0)
-  const collapses = processors.flatMap(({ name, collapses }) => collapses.map((words) => `${name} ended by itself, ${words}`))
+  const collapses = processors.flatMap(({ name, collapses }) =>
+    collapses.map((words) => `${name} ended by itself, ${words}`),
+  )
   const stubborn = processors.reduce((sum, processor) => sum + processor.stubborn, 0)
   const worstMs = Math.max(0, ...bounces.map((bounce) => bounce.worstMs))
   const complaints = [
@@ -56,15 +74,20 @@ export function makeReport(findings: Findings): Report {
     ]),
     ...[...lags].filter(([, lag]) => lag > 0).map(([group, lag]) => `group ${group} still lags by ${lag} records`),
     ...(sentinels.visible < sentinels.sent ? [`${sentinels.sent - sentinels.visible} sentinels are not visible`] : []),
-    ...bounces.filter(moved).map((bounce) => `the processors were ${bounce.worstMs.toFixed(0)} ms behind while Cassandra was away`),
+    ...bounces
+      .filter(moved)
+      .map((bounce) => `the processors were ${bounce.worstMs.toFixed(0)} ms behind while Cassandra was away`),
     ...collapses,
-    ...(skippedMarkers > 0 ? [`Kafka skipped the markers of ${skippedMarkers} transactions (KAFKA-20734): start again`] : []),
+    ...(skippedMarkers > 0
+      ? [`Kafka skipped the markers of ${skippedMarkers} transactions (KAFKA-20734): start again`]
+      : []),
   ]
   const number = (value: number) => value.toLocaleString('en-US')
   return {
     isGood: complaints.length === 0 && lost === 0 && duplicated === 0,
     lost,
     duplicated,
+    command: `npm run test:faults -- --seed ${seed} --minutes ${minutes} --records ${records}`,
     places,
     complaints,
     summary: [
@@ -73,10 +96,16 @@ export function makeReport(findings: Findings): Report {
       ['machine', machine()],
       ['system', `${processors.length} processors, ${partitions} partitions, 1 Kafka, 1 Cassandra, 1 API`],
       ...Object.entries(done).map(([name, times]): [string, string] => [name, number(times)]),
-      ['records in', `${number(verdict.trades + verdict.unusable)} on the topic, ${number(verdict.unusable)} of them unusable`],
+      [
+        'records in',
+        `${number(verdict.trades + verdict.unusable)} on the topic, ${number(verdict.unusable)} of them unusable`,
+      ],
       ['sent again', `${number(load.sentAgain)} whose acknowledgement was lost`],
       ['symbols, bars', `${number(verdict.symbols)}, ${number(verdict.bars)}`],
-      ...Object.keys(COUNTED).map((name): [string, string] => [TITLES[name as Counted], number(counted(name as Counted))]),
+      ...Object.keys(COUNTED).map((name): [string, string] => [
+        TITLES[name as Counted],
+        number(counted(name as Counted)),
+      ]),
       ['processors that did not end in 25 s', number(stubborn)],
       ['processors that ended by themselves', number(collapses.length)],
       ['furthest behind while Cassandra was away', `${(worstMs / 1_000).toFixed(1)} s`],
@@ -99,16 +128,26 @@ const TITLES: Readonly<Record<Counted, string>> = {
   restored: 'records replayed from changelogs',
 }
 
-/** The report as Markdown. */
-export function toMarkdown({ summary, places, complaints, isGood }: Report): string {
+/** The report as a page of the documentation. */
+export function toMarkdown({ command, summary, places, complaints, isGood }: Report): string {
   const rows = (cells: readonly (readonly string[])[]) => cells.map((row) => `| ${row.join(' | ')} |`).join('\n')
   const number = (value: number) => value.toLocaleString('en-US')
-  return `${isGood ? 'Everything equals the independent fold.' : 'NOT EQUAL.'}
+  return `# A run of the fault suite
 
-${rows([['what', ''], ['---', '---'], ...summary])}
+    ${command}
+
+Processors are killed, frozen, restarted, scaled, cut off and robbed of their disks, the broker and Cassandra are bounced,
+all at random from the seed, while trades come in. Then everything that was made of the trades is compared with a fold
+that shares no code with the runtime and reads the topic with Kafka's own consumer. The same seed gives the same faults.
+
+**${isGood ? 'Everything is equal: nothing lost, nothing twice.' : 'Not everything is equal.'}**
+
+${rows([['what', 'value'], ['---', '---'], ...summary])}
+
+Compared with the fold of the trades, number by number, to the last bit:
 
 ${rows([
-  ['compared with the fold of the trades', 'records, rows, answers', 'lost', 'duplicated', 'differences'],
+  ['where', 'records, rows or answers', 'lost', 'duplicated', 'differences'],
   ['---', '---', '---', '---', '---'],
   ...places.map(({ name, compared, lost, duplicated, differences }) => [
     name,

@@ -26,6 +26,7 @@ const PARTITIONS = 6
 const PROCESSORS = 3
 /** So long nothing may move before what is still missing is taken for lost. */
 const PATIENCE_MS = 120_000
+const CAUGHT_UP_MS = 1_000
 
 /**
  * Runs the system under load and faults, lets it come to rest, and compares all it made with the independent fold.
@@ -52,15 +53,24 @@ export async function runFaults({ seed, minutes, records, dir, log, signal }: Ru
     await Promise.all([admin.connect(), producer.connect()])
     await until('all processors to be ready', () => areReady(system), { timeoutMs: 120_000 })
 
-    const injector = new Injector(system, log)
-    const load = new Load({ seed, records, durationMs, partitions: PARTITIONS, producer, topic: 'trades', signal: either })
-    const watch = new Watch({
+    const injector = new Injector(system, log, () => watch.clock.behindMs < CAUGHT_UP_MS)
+    const load = new Load({
+      seed,
+      records,
+      durationMs,
+      partitions: PARTITIONS,
+      producer,
+      topic: 'trades',
+      signal: either,
+    })
+    const watch: Watch = new Watch({
       system,
       admin,
       groupId: APPLICATION_ID,
-      cassandraIsAway: () => injector.cassandraIsAway,
+      onlyCassandraIsAway: () => injector.onlyCassandraIsAway,
       signal: either,
       tell: ({ lag, behindMs }) => {
+        if (lag === 0 && load.isThrough) return
         const seconds = (behindMs / 1_000).toFixed(1)
         log(`${number(load.sent)} records sent, ${number(lag)} of them not processed (${seconds} s behind)`)
       },
@@ -73,10 +83,9 @@ export async function runFaults({ seed, minutes, records, dir, log, signal }: Ru
     log('the last fault is over; sending the rest and the sentinels')
     await until('all processors to be ready', () => areReady(system), { timeoutMs: PATIENCE_MS })
     const prices = await load.sendSentinels()
-    const sentAtMs = performance.now()
     const lags = await untilQuiet(admin)
     const sentinels = await visibleSentinels(system.api, prices)
-    log(`${sentinels} of ${prices.size} sentinels are visible, ${((performance.now() - sentAtMs) / 1_000).toFixed(1)} s later`)
+    log(`the lag is ${[...lags.values()].join(' and ')}; ${sentinels} of ${prices.size} sentinels are visible`)
     await Promise.all(system.processors.map((processor) => processor.count()))
     const verdict = await judge(
       {
@@ -89,7 +98,7 @@ export async function runFaults({ seed, minutes, records, dir, log, signal }: Ru
       log,
     )
     return makeReport({
-      ...{ seed, minutes, partitions: PARTITIONS, processors: system.processors },
+      ...{ seed, minutes, records, partitions: PARTITIONS, processors: system.processors },
       tookMs: performance.now() - startedMs,
       done: injector.done,
       load,

@@ -78,7 +78,8 @@ export const SCENES = {
     const acts: TimedAct[] = []
     let afterMs = 0
     while (acts.length < 10 || up.size < processors) {
-      const processor = acts.length < 10 ? between(random, [0, processors - 1]) : range(processors).find((p) => !up.has(p))!
+      const processor =
+        acts.length < 10 ? between(random, [0, processors - 1]) : range(processors).find((p) => !up.has(p))!
       if (up.delete(processor)) {
         acts.push({ what: random() < 0.7 ? 'terminate' : 'kill', processor, afterMs })
       } else {

@@ -3,7 +3,7 @@ import type { Admin } from 'kafkajs'
 import { LagClock, lagOf } from './lag.js'
 import type { System } from './system.js'
 
-/** A bounce of Cassandra and how far behind the processors were at its beginning and at worst until it was up again. */
+/** A bounce of Cassandra and how far behind the processors were at its beginning, and at worst as long as nothing else happened. */
 export interface CassandraBounce {
   beforeMs: number
   worstMs: number
@@ -17,7 +17,7 @@ export interface WatchOptions {
   system: System
   admin: Admin
   groupId: string
-  cassandraIsAway: () => boolean
+  onlyCassandraIsAway: () => boolean
   signal: AbortSignal
   /** Told now and then. */
   tell: (clock: LagClock) => void
@@ -47,8 +47,8 @@ export class Watch {
   }
 
   async #lookAtLag(): Promise<void> {
-    const { admin, groupId, cassandraIsAway } = this.options
-    const away = cassandraIsAway()
+    const { admin, groupId, onlyCassandraIsAway } = this.options
+    const away = onlyCassandraIsAway()
     try {
       this.clock.take(await lagOf(admin, groupId, ['trades']), performance.now())
     } catch {

@@ -18,8 +18,10 @@ interface Summary {
 export async function checkRest(api: string, expected: Expected, bars: ReadonlyMap<string, OracleBar>): Promise<Place> {
   const place = new Place('REST')
   const listed = new Map<string, Summary>()
-  for (let after = ''; ; ) {
-    const page = await getJson<{ symbols: Summary[]; next?: string }>(`${api}/symbols?limit=100&after=${encodeURIComponent(after)}`)
+  for (let after = ''; ;) {
+    const page = await getJson<{ symbols: Summary[]; next?: string }>(
+      `${api}/symbols?limit=100&after=${encodeURIComponent(after)}`,
+    )
     for (const summary of page.symbols) listed.set(summary.symbol, summary)
     if (page.next === undefined) break
     after = page.next
@@ -27,6 +29,8 @@ export async function checkRest(api: string, expected: Expected, bars: ReadonlyM
   const wanted = expected.oracle.averages()
   for (const symbol of listed.keys()) if (!wanted.has(symbol)) place.differs(`/symbols: ${symbol} should not be there`)
   const barsBySymbol = groupBars(bars)
+  let firstMs = Infinity
+  for (const { start } of bars.values()) firstMs = Math.min(firstMs, start)
   await forEach([...wanted], async ([symbol, average]) => {
     const base = `${api}/symbols/${encodeURIComponent(symbol)}`
     place.equal(`/symbols: ${symbol}`, average, listed.get(symbol)?.average)
@@ -34,9 +38,15 @@ export async function checkRest(api: string, expected: Expected, bars: ReadonlyM
     place.counted(average.count, one.average.count)
     place.equal(`/symbols/${symbol}`, average, one.average)
     const { count, volume, notional, mean, vwap, priceVolumeMean } = average
-    place.equal(`${symbol}/avg`, { count, volume, notional, mean, vwap, priceVolumeMean }, await getJson<object>(`${base}/avg`))
+    place.equal(
+      `${symbol}/avg`,
+      { count, volume, notional, mean, vwap, priceVolumeMean },
+      await getJson<object>(`${base}/avg`),
+    )
     for (const interval of INTERVALS) {
-      const { bars: found } = await getJson<{ bars: OracleBar[] }>(`${base}/bars?interval=${interval}&limit=${MOST_BARS}`)
+      const { bars: found } = await getJson<{ bars: OracleBar[] }>(
+        `${base}/bars?interval=${interval}&from=${firstMs}&limit=${MOST_BARS}`,
+      )
       compareBars(place, `${symbol}/bars`, barsBySymbol.get(`${symbol} ${interval}`) ?? [], found)
     }
   })

@@ -55,7 +55,12 @@ export class Changelogs {
       place.counted(fold.trades, state?.totals.count ?? 0)
       const wanted = {
         ...totalsOf(fold),
-        ...{ first: pointText(fold.first), last: pointText(last), min: fold.low ?? Infinity, max: fold.high ?? -Infinity },
+        ...{
+          first: pointText(fold.first),
+          last: pointText(last),
+          min: fold.low ?? Infinity,
+          max: fold.high ?? -Infinity,
+        },
         ...{ oldest, newest, newestClose: fold.final?.[0] ?? -1 },
       }
       place.equal(
@@ -68,7 +73,8 @@ export class Changelogs {
         },
       )
     }
-    if (found.size > oracle.symbols.size) place.differs(`averages: ${found.size} symbols, must be ${oracle.symbols.size}`)
+    if (found.size > oracle.symbols.size)
+      place.differs(`averages: ${found.size} symbols, must be ${oracle.symbols.size}`)
   }
 
   #windows(

@@ -13,7 +13,13 @@ export interface UnusableRecord {
   value: Buffer | null
 }
 
-const LENGTH_MS: Record<string, number> = { '1m': 60_000, '5m': 300_000, '15m': 900_000, '1h': 3_600_000, '1d': 86_400_000 }
+const LENGTH_MS: Record<string, number> = {
+  '1m': 60_000,
+  '5m': 300_000,
+  '15m': 900_000,
+  '1h': 3_600_000,
+  '1d': 86_400_000,
+}
 /** A window is announced closed when its partition's clock is this far past its end. */
 const CLOSED_AFTER_MS = 10_000
 

@@ -25,7 +25,8 @@ export class Place {
     if (found === undefined) return this.differs(`${what} is missing`)
     for (const [name, value] of Object.entries(wanted)) {
       const other = (found as Record<string, unknown>)[name]
-      if (!Object.is(value, other)) return this.differs(`${what}: ${name} is ${String(other)}, must be ${String(value)}`)
+      if (!Object.is(value, other))
+        return this.differs(`${what}: ${name} is ${String(other)}, must be ${String(value)}`)
     }
   }
 

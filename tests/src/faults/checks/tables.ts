@@ -86,8 +86,10 @@ async function averages(place: Place, expected: Expected, rows: Rows): Promise<v
     const average = averageOf(row)
     let known = folds.get(symbol)
     if (known === undefined) folds.set(symbol, (known = new Set(expected.averagesOf(symbol))))
-    if (!known.has(averageDigest(average))) place.differs(`running_averages: ${symbol} at ${at} is not the fold of any of its trades`)
-    if (at !== average.asOf - (average.asOf % 5_000)) place.differs(`running_averages: ${symbol} at ${at} holds ${average.asOf}`)
+    if (!known.has(averageDigest(average)))
+      place.differs(`running_averages: ${symbol} at ${at} is not the fold of any of its trades`)
+    if (at !== average.asOf - (average.asOf % 5_000))
+      place.differs(`running_averages: ${symbol} at ${at} holds ${average.asOf}`)
     if ((newest.get(symbol)?.at ?? -1) < at) newest.set(symbol, { at, row: average })
   }
   const latest = new Map<string, OracleAverage>()

@@ -35,7 +35,9 @@ export class AveragesTopic {
     if (at < folds.length) known.at = at
     else {
       known.isOff = true
-      this.place.differs(`${where}: count ${average.count} is not the fold of any of its trades from the ${known.at + 1}th on`)
+      this.place.differs(
+        `${where}: count ${average.count} is not the fold of any of its trades from the ${known.at + 1}th on`,
+      )
     }
   }
 
@@ -71,7 +73,8 @@ export class BarsTopic {
     this.last.set(key, bar)
     if (before === undefined) return
     const where = `${key} at ${partition}/${offset}`
-    if (bar.trades < before.trades) this.place.differs(`${where}: trades go back from ${before.trades} to ${bar.trades}`)
+    if (bar.trades < before.trades)
+      this.place.differs(`${where}: trades go back from ${before.trades} to ${bar.trades}`)
     if (!before.closed) return
     if (!bar.closed) this.place.differs(`${where}: it is open again`)
     else if (bar.revision !== before.revision + 1) {
