@@ -48,7 +48,7 @@ export class Injector {
    * @throws what a server said that could not be started again
    */
   async run(plan: readonly Step[], signal: AbortSignal): Promise<void> {
-    const startedMs = performance.now()
+    let startedMs = performance.now()
     const under: Promise<void>[] = []
     for (const step of plan) {
       const waitMs = step.atMs - (performance.now() - startedMs)
@@ -56,7 +56,7 @@ export class Injector {
       if (signal.aborted || this.#failure !== undefined) break
       const isCassandra = 'server' in step && step.server === 'cassandra'
       if (!isCassandra) this.onlyCassandraIsAway = false
-      else if (step.what !== 'start') await this.#untilCaughtUp(signal)
+      else if (step.what !== 'start') startedMs += await this.#untilCaughtUp(signal)
       this.log(tell(step))
       const failed = (error: unknown) => void (this.#failure ??= { error })
       under.push(this.#do(step).catch(failed))
@@ -117,10 +117,12 @@ export class Injector {
     return this.system[server].end(what === 'kill' ? 'SIGKILL' : 'SIGTERM')
   }
 
-  /** Waits for the processors, but not for ever: the later faults wait meanwhile. */
-  async #untilCaughtUp(signal: AbortSignal): Promise<void> {
-    const deadlineMs = performance.now() + CAUGHT_UP_WITHIN_MS
+  /** Waits for the processors, but not for ever. @returns how long it took; all later faults are as much later */
+  async #untilCaughtUp(signal: AbortSignal): Promise<number> {
+    const startedMs = performance.now()
+    const deadlineMs = startedMs + CAUGHT_UP_WITHIN_MS
     while (!this.isCaughtUp() && performance.now() < deadlineMs && !signal.aborted) await delay(100)
+    return performance.now() - startedMs
   }
 
   /**
