@@ -3,20 +3,18 @@
  * APP_INSTANCE and APP_STATE_DIR, it reads `<run>-in`, writes `<run>-out`, and tells on stdout, one JSON object a line,
  * its state changes, how much it replayed, and what it processed. APP_FAILPOINT=<name>:<signal>:<nth> makes it send itself
  * that signal when it comes by that failpoint for the nth time. APP_UNFENCED=1 commits offsets as KafkaJS does, without
- * the group's generation, to show that the tests notice.
+ * the group's generation, to show that the tests notice. APP_QUERIES=1 answers queries, at a URL that it tells.
  */
+import { once } from 'node:events'
 import { writeSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
 import { KafkaStreams } from '../application.js'
 import { onFailpoint } from '../failpoints.js'
 import { TransactionalProducer } from '../kafka/transactional-producer.js'
-import { utf8, type Serde } from '../serde.js'
+import { startQueryServer } from '../queries/start-query-server.js'
+import { utf8 } from '../serde.js'
 import { StreamsBuilder } from '../topology/builder.js'
-import { keyValueStore } from '../topology/stores.js'
-
-const number: Serde<number> = {
-  encode: (value) => Buffer.from(String(value)),
-  decode: (bytes, start, end) => Number(bytes.toString('latin1', start, end)),
-}
+import { number, sums } from './counting-store.js'
 
 const { APP_RUN: run, APP_BROKERS: brokers, APP_INSTANCE: instance, APP_STATE_DIR: stateDir } = process.env
 if (!run || !brokers || !instance || !stateDir) throw new Error('APP_RUN, APP_BROKERS, APP_INSTANCE, APP_STATE_DIR')
@@ -49,12 +47,22 @@ builder
   .stream(`${run}-in`, { key: utf8, value: number })
   .groupByKey()
   .aggregate(
-    keyValueStore('sums', { key: utf8, value: number }),
+    sums,
     () => 0,
     (sum, value) => sum + value,
   )
   .toStream()
   .to(`${run}-out`, { key: utf8, value: number })
+
+/** A port that is free now: the group is told of it before anybody listens there. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+const port = process.env['APP_QUERIES'] === '1' ? await freePort() : undefined
 
 const app = new KafkaStreams(builder.build(), {
   applicationId: run,
@@ -62,10 +70,12 @@ const app = new KafkaStreams(builder.build(), {
   stateDir,
   instanceId: instance,
   sessionTimeoutMs: 6_000,
+  ...(port !== undefined && { endpoint: `http://127.0.0.1:${port}` }),
   ...(standbys && { standbyReplicas: Number(standbys) }),
   ...(acceptableLag && { acceptableRecoveryLag: Number(acceptableLag) }),
   log: { debug: () => undefined, info: tell('info'), warn: tell('warn'), error: tell('error') },
 })
 app.onFatal(() => process.exit(70))
 process.on('SIGTERM', () => void app.close().then(() => process.exit(0)))
+if (port !== undefined) tell('info')({ url: (await startQueryServer(app, { port })).url }, 'queries are answered')
 await app.start()

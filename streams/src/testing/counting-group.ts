@@ -25,6 +25,7 @@ export interface Line {
   standby?: string[]
   warmup?: string[]
   failpoint?: Failpoint
+  url?: string
 }
 
 export interface AppOptions {
@@ -35,6 +36,8 @@ export interface AppOptions {
   acceptableLag?: number
   /** Commits offsets without the group's generation. */
   unfenced?: boolean
+  /** Answers queries, at its `url`. */
+  queries?: boolean
 }
 
 /** One process of the application (counting-app.ts, as built), and everything it told. */
@@ -68,6 +71,11 @@ export class CountingProcess {
 
   get state(): string | undefined {
     return this.lines.findLast(({ state }) => state !== undefined)?.state
+  }
+
+  /** Where its queries are answered. */
+  get url(): string | undefined {
+    return this.lines.find(({ url }) => url !== undefined)?.url
   }
 
   get isRunning(): boolean {
@@ -134,7 +142,7 @@ export class CountingGroup {
     return group
   }
 
-  start(instance: string, { failpoint, standbys, acceptableLag, unfenced }: AppOptions = {}): CountingProcess {
+  start(instance: string, { failpoint, standbys, acceptableLag, unfenced, queries }: AppOptions = {}): CountingProcess {
     const { name, signal, nth = 1 } = failpoint ?? {}
     const app = new CountingProcess(instance, {
       ...process.env,
@@ -144,6 +152,7 @@ export class CountingGroup {
       APP_STATE_DIR: this.stateDir(instance),
       APP_FAILPOINT: name === undefined ? '' : `${name}:${signal!}:${nth}`,
       APP_UNFENCED: unfenced ? '1' : '',
+      APP_QUERIES: queries ? '1' : '',
       APP_STANDBYS: standbys === undefined ? '' : String(standbys),
       APP_ACCEPTABLE_LAG: acceptableLag === undefined ? '' : String(acceptableLag),
     })
