@@ -92,6 +92,6 @@ export default tseslint.config(
     },
   },
   { files: ['query-api/web/**/*.ts'], languageOptions: { globals: globals.browser } },
-  { files: ['dev/src/**/*.ts', '**/*.mjs', '**/*main.ts'], rules: { 'no-console': 'off' } },
+  { files: ['dev/src/**/*.ts', 'bench/src/**/*.ts', '**/*.mjs', '**/*main.ts'], rules: { 'no-console': 'off' } },
   prettier,
 )

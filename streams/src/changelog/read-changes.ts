@@ -2,9 +2,10 @@ import type { FetchedChunk } from '../kafka/fetched-chunk.js'
 import { readHeaders, visitRecords } from '../kafka/records/decode.js'
 import type { EngineWrite } from '../state/engine.js'
 import { decodeProgress, PROGRESS_HEADER, type Progress } from '../state/progress.js'
+import { LastValues } from './last-values.js'
 
 export interface Changes {
-  /** The last value per key, in the order of the last change. */
+  /** The last value per key. */
   readonly writes: EngineWrite[]
   /** Records that were read for them. */
   readonly records: number
@@ -14,21 +15,15 @@ export interface Changes {
   readonly progress: Progress | null | undefined
 }
 
-/** Where a value lies; nothing is copied before it is known to be the last one of its key. */
-interface Place {
-  readonly bytes: Buffer
-  readonly keyStart: number
-  readonly keyEnd: number
-  readonly valueStart: number
-  readonly valueEnd: number
-}
+/** Reading is synchronous, so one table serves all. */
+const last = new LastValues()
 
 /**
  * What a piece of changelog changes, committed records only. The buffers are views into the chunk.
  * @throws KafkaError INVALID_ANSWER for a corrupt chunk
  */
 export function readChanges(chunk: FetchedChunk): Changes {
-  const last = new Map<string, Place>()
+  last.clear()
   let records = 0
   let lastBytes: Buffer | undefined
   let lastHeaders = 0
@@ -37,17 +32,13 @@ export function readChanges(chunk: FetchedChunk): Changes {
     'read_committed',
     (_offset, _timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd, headersStart) => {
       if (keyEnd < keyStart) return
-      last.set(bytes.toString('latin1', keyStart, keyEnd), { bytes, keyStart, keyEnd, valueStart, valueEnd })
+      last.set(bytes, keyStart, keyEnd, valueStart, valueEnd)
       records++
       lastBytes = bytes
       lastHeaders = headersStart
     },
   )
-  const writes = Array.from(last.values(), ({ bytes, keyStart, keyEnd, valueStart, valueEnd }) => ({
-    key: bytes.subarray(keyStart, keyEnd),
-    value: valueEnd < valueStart ? undefined : bytes.subarray(valueStart, valueEnd),
-  }))
-  return { writes, records, next, progress: lastBytes && progressIn(lastBytes, lastHeaders) }
+  return { writes: last.toWrites(), records, next, progress: lastBytes && progressIn(lastBytes, lastHeaders) }
 }
 
 function progressIn(bytes: Buffer, headersStart: number): Progress | null {

@@ -163,11 +163,7 @@ export class TaskState {
   }
 
   async #write(changes: Persisted['changes'], meta: TaskMeta, sync: boolean): Promise<void> {
-    const writes: EngineWrite[] = []
-    for (const [store, changed] of changes) {
-      const prefix = storePrefix(store)
-      for (const { key, value } of changed) writes.push({ key: Buffer.concat([prefix, key]), value })
-    }
+    const writes = [...changes].flatMap(([store, changed]) => withPrefix(storePrefix(store), changed))
     writes.push({ key: META_KEY, value: encodeTaskMeta(meta) })
     await this.#apply(writes, sync)
     this.#meta = meta
@@ -198,6 +194,20 @@ export class TaskState {
 
 function synced(known: ChangelogPosition): ChangelogPosition {
   return { ...known, syncedPosition: known.position }
+}
+
+/** The same changes under the keys of the engine, whose bytes all lie in one buffer. */
+function withPrefix(prefix: Buffer, changes: readonly EngineWrite[]): EngineWrite[] {
+  let sizeBytes = 0
+  for (const { key } of changes) sizeBytes += prefix.length + key.length
+  const keys = Buffer.allocUnsafe(sizeBytes)
+  let at = 0
+  return changes.map(({ key, value }) => {
+    const start = at
+    at += prefix.copy(keys, at)
+    at += key.copy(keys, at)
+    return { key: keys.subarray(start, at), value }
+  })
 }
 
 function currentTime() {
