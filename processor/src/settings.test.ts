@@ -2,13 +2,14 @@ import { hostname } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { StartError } from '@candlewick/service/process'
 import { readSettings } from '@candlewick/service/settings'
-import { advertisedUrl, PROCESSOR_SETTINGS, readBarWindows } from './settings.js'
+import { advertisedUrl, PROCESSOR_SETTINGS, readBarWindows, stateEngine } from './settings.js'
 
 test('nothing has to be set', () => {
   const settings = readSettings(PROCESSOR_SETTINGS, {})
   expect(settings).toMatchObject({
     PROCESSOR_PORT: 8083,
     COMMIT_INTERVAL_MS: 100,
+    STATE_ENGINE: 'leveldb',
     SINK: 'inside',
     DAY_TIME_ZONE: 'UTC',
   })
@@ -18,6 +19,11 @@ test('all mistakes are told at once', () => {
   expect(() =>
     readSettings(PROCESSOR_SETTINGS, { COMMIT_INTERVAL_MS: '1', SINK: 'outside', SESSION_TIMEOUT_MS: 'x' }),
   ).toThrow(/COMMIT_INTERVAL_MS.*SINK|SINK.*COMMIT_INTERVAL_MS/s)
+})
+
+test('the state engine is one that there is', () => {
+  expect(() => readSettings(PROCESSOR_SETTINGS, { STATE_ENGINE: 'sqlite' })).toThrow(/STATE_ENGINE/)
+  expect(stateEngine({ STATE_ENGINE: 'memory' })('').storage).toBeUndefined()
 })
 
 test.each(['Mars/Olympus', 'Asia/Kolkata'])('DAY_TIME_ZONE=%s is refused in one line', (zone) => {

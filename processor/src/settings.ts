@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { KAFKA_SETTINGS } from '@candlewick/service/kafka-settings'
 import { StartError, type COMMON_SETTINGS } from '@candlewick/service/process'
 import { integer, port, str, type Settings } from '@candlewick/service/settings'
+import { engineFactory, ENGINES, type EngineFactory } from '@candlewick/streams'
 import { barWindows, type BarWindows } from './topology.js'
 
 const TOPIC_PREFIX = str({ default: '', desc: 'put before the names of the topics' })
@@ -20,6 +21,11 @@ export const PROCESSOR_SETTINGS = {
     desc: 'stable name of this process; empty = made at the first start and kept in STATE_DIR',
   }),
   STATE_DIR: str({ default: 'state', desc: 'directory of the local stores, one per process' }),
+  STATE_ENGINE: str({
+    choices: [...ENGINES],
+    default: 'leveldb',
+    desc: 'leveldb, rocksdb (needs npm install @nxtedition/rocksdb) or memory (restored at each start)',
+  }),
   TOPIC_PREFIX,
   COMMIT_INTERVAL_MS: integer(
     20,
@@ -57,6 +63,15 @@ export function readBarWindows({ DAY_TIME_ZONE: timeZone }: Pick<ProcessorSettin
     return barWindows(timeZone)
   } catch (error) {
     throw new StartError(`DAY_TIME_ZONE: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** @throws StartError when the engine's package is missing */
+export function stateEngine({ STATE_ENGINE: name }: Pick<ProcessorSettings, 'STATE_ENGINE'>): EngineFactory {
+  try {
+    return engineFactory(name)
+  } catch (error) {
+    throw new StartError(`STATE_ENGINE: ${(error as Error).message}`, { cause: error })
   }
 }
 

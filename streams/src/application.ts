@@ -14,7 +14,7 @@ import { standingOf, standingOfView } from './queries/role.js'
 import type { Isolation } from './queries/task-reads.js'
 import type { TaskView } from './queries/task-view.js'
 import type { EngineFactory } from './state/engine.js'
-import { LevelDbEngine } from './state/leveldb-engine.js'
+import { engineFactory } from './state/engines.js'
 import { StateDirectory } from './state/state-directory.js'
 import { StreamInstance } from './stream-instance.js'
 import type { Topology } from './topology/topology.js'
@@ -57,7 +57,10 @@ export interface KafkaStreamsOptions extends ErrorHandlers {
   metadataMaxAgeMs?: number
   /** Of changelog topics; default: the broker's. */
   replicationFactor?: number
+  /** Where tasks keep their state: engineFactory(name), or one of your own. Default LevelDB. */
   makeEngine?: EngineFactory
+  /** State of tasks that this process has had nothing to do with for so long is removed. Default 24 h. */
+  stateCleanupDelayMs?: number
 }
 
 export type KafkaStreamsState =
@@ -172,7 +175,8 @@ export class KafkaStreams {
         standbys: () => this.#standbys(),
       }),
       directory: this.#directory,
-      makeEngine: this.#options.makeEngine ?? ((directory) => new LevelDbEngine(directory)),
+      makeEngine: this.#options.makeEngine ?? engineFactory('leveldb'),
+      stateCleanupDelayMs: this.#options.stateCleanupDelayMs ?? 24 * 3_600_000,
       endpoint: this.#options.endpoint ?? null,
       commitIntervalMs: this.#options.commitIntervalMs ?? 100,
       maxIntervalRecords: this.#options.maxIntervalRecords ?? 20_000,

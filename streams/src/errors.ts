@@ -5,6 +5,7 @@ export type StreamsErrorCode =
   | 'PRODUCTION' // a record cannot be written: it cannot be encoded, or no broker takes it
   | 'HANDLER' // an error handler threw, or answered something else than it may
   | 'STATE' // local state cannot be used
+  | 'STATE_DAMAGED' // local state was found damaged while it was used: it is dropped and restored
   | 'TOPICS' // topics are missing or do not fit the topology
   | 'OFFSETS_LOST' // the group's offsets are gone while there is state
   | 'CHANGELOG_LOST' // a changelog lacks what was committed into it

@@ -22,6 +22,8 @@ export {
   type WindowView,
 } from './queries/task-view.js'
 export { utf8, type Serde } from './serde.js'
+export type { Engine, EngineFactory, EngineSnapshot, EngineWrite } from './state/engine.js'
+export { engineFactory, ENGINES, type EngineName } from './state/engines.js'
 export type { StoredWindow } from './state/window-store.js'
 export {
   AnnouncedKStream,

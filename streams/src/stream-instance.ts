@@ -38,6 +38,7 @@ export interface InstanceOptions {
   metrics: StreamsMetrics
   directory: StateDirectory
   makeEngine: EngineFactory
+  stateCleanupDelayMs: number
   handlers: ErrorHandlers
   endpoint: string | null
   commitIntervalMs: number
@@ -149,6 +150,7 @@ export class StreamInstance {
       metrics,
       directory,
       makeEngine: options.makeEngine,
+      stateCleanupDelayMs: options.stateCleanupDelayMs,
       cache: this.cache,
       output: this.#commits.output,
       handlers: options.handlers,
@@ -283,6 +285,7 @@ export class StreamInstance {
     this.#options.onPhase(this.#tasks.allRun ? 'RUNNING' : 'RESTORING')
     this.#tellWarm()
     if (!this.#commits.busy) await this.#tasks.touch(performance.now())
+    await this.#tasks.cleanUp(performance.now())
   }
 
   /** Once, in this order: our transactional id fences our predecessor before the group lets us in. */
@@ -511,9 +514,10 @@ export class StreamInstance {
   #judge(error: unknown): void {
     const { log } = this.#options
     const retriable = error instanceof KafkaError && error.kind !== 'fatal'
-    if (error instanceof StreamsError && error.code !== 'PROCESSING') throw error
+    const damaged = error instanceof StreamsError && error.code === 'STATE_DAMAGED'
+    if (error instanceof StreamsError && error.code !== 'PROCESSING' && !damaged) throw error
     if (error instanceof KafkaError && error.kind === 'fatal' && error.name !== 'OFFSET_OUT_OF_RANGE') throw error
-    if (error instanceof StreamsError && !this.#poison.failed(error)) throw error
+    if (error instanceof StreamsError && !damaged && !this.#poison.failed(error)) throw error
     const name = messageOf(error)
     this.#failures = retriable || name === this.#lastFailure ? this.#failures + 1 : 1
     this.#lastFailure = name

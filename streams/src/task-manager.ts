@@ -1,6 +1,12 @@
 import { ChangelogReader } from './changelog/changelog-reader.js'
 import { RestoreProgress } from './changelog/restore-progress.js'
-import { prepareStandbys, validateTasks, type ValidateContext, type ValidatedTask } from './changelog/validate.js'
+import {
+  LOCAL_STATE_NOT_USED,
+  prepareStandbys,
+  validateTasks,
+  type ValidateContext,
+  type ValidatedTask,
+} from './changelog/validate.js'
 import { messageOf, StreamsError } from './errors.js'
 import { failpoint } from './failpoints.js'
 import type { KafkaAdmin } from './kafka/admin.js'
@@ -26,6 +32,8 @@ export interface TaskManagerOptions {
   metrics: StreamsMetrics
   directory: StateDirectory
   makeEngine: EngineFactory
+  /** State of tasks that are not ours any more is removed after so long. */
+  stateCleanupDelayMs: number
   cache: CacheBudget
   output: TaskOutput
   handlers: ErrorHandlers
@@ -62,6 +70,7 @@ export class TaskManager {
   readonly #stored = new Map<string, number>()
   #role: Role = NOTHING
   #touchAtMs = 0
+  #cleanAtMs = 0
   #standbyRetryAtMs = Number.NEGATIVE_INFINITY
   #plan: ReadonlyMap<string, TaskPlan> = new Map()
   #work: { abort: AbortController; done: Promise<void> } | undefined
@@ -149,7 +158,7 @@ export class TaskManager {
 
   /** Whether a task's state was brought up to the group's offsets at least once: then it can answer queries. */
   isComplete(task: StreamTask): boolean {
-    return task.complete || this.currentAtMs(task) > 0
+    return !task.state.broken && (task.complete || this.currentAtMs(task) > 0)
   }
 
   /** performance.now() at which the state of a task that is not running was last surely current; -Infinity if never. */
@@ -159,6 +168,7 @@ export class TaskManager {
 
   /** Sets to work whatever is not yet, in the background: restores what is to be processed and follows standbys. */
   takeUp(): void {
+    this.#giveUpDamaged()
     if (this.#work !== undefined) return
     const waiting = (ids: readonly string[], status: StreamTask['status']) =>
       [...this.#tasks.values()].filter((task) => ids.includes(task.id) && task.status !== status)
@@ -181,6 +191,29 @@ export class TaskManager {
     if (nowMs < this.#touchAtMs) return
     this.#touchAtMs = nowMs + TOUCH_EVERY_MS
     for (const { state } of this.running()) await state.touch()
+  }
+
+  /** Now and then: removes what lies on disk of tasks that this instance has had nothing to do with for long. */
+  async cleanUp(nowMs: number): Promise<void> {
+    if (nowMs < this.#cleanAtMs) return
+    const { directory, log, stateCleanupDelayMs } = this.#options
+    this.#cleanAtMs = nowMs + Math.min(stateCleanupDelayMs, TOUCH_EVERY_MS)
+    try {
+      const tasks = await directory.removeObsolete(new Set(this.#tasks.keys()), stateCleanupDelayMs)
+      for (const id of tasks) this.#stored.delete(id)
+      if (tasks.length > 0) log.info({ tasks }, 'removed the state of tasks that have long been elsewhere')
+    } catch (error) {
+      log.warn({ reason: messageOf(error) }, 'could not remove the state of tasks that have long been elsewhere')
+    }
+  }
+
+  /** State that was found damaged, by whoever read it, is not used any more: its task is rolled back and restored. */
+  #giveUpDamaged(): void {
+    for (const { id, state } of this.running()) {
+      const { damage } = state.engine
+      if (damage === undefined) continue
+      throw new StreamsError('STATE_DAMAGED', `the state of task ${id} is damaged (${damage})`, { task: id })
+    }
   }
 
   /** Stops what takeUp() has begun; standbys that are being followed go on. */
@@ -260,7 +293,8 @@ export class TaskManager {
   }
 
   #standbyFailed(error: unknown): void {
-    if (error instanceof StreamsError) return this.#options.onFailure(error)
+    const isFatal = error instanceof StreamsError && error.code !== 'STATE_DAMAGED'
+    if (isFatal) return this.#options.onFailure(error)
     this.#standbyRetryAtMs = performance.now() + STANDBY_RETRY_MS
     this.#options.log.warn({ reason: messageOf(error) }, 'a standby cannot be kept up, trying again')
   }
@@ -293,14 +327,9 @@ export class TaskManager {
       output,
       handlers,
     })
-    try {
-      await task.open()
-    } catch (error) {
-      if (error instanceof StreamsError) throw error
-      const where = directory.taskDirectory(id)
-      const message = `the state of task ${id} in ${where} cannot be opened (${messageOf(error)}): delete that directory to have it restored`
-      throw new StreamsError('STATE', message, { task: id }, { cause: error })
-    }
+    await task.open()
+    const { dropped } = task.state
+    if (dropped !== undefined) this.#options.log.warn({ task: id, reason: dropped }, LOCAL_STATE_NOT_USED)
     this.#tasks.set(id, task)
     this.#stored.delete(id)
   }

@@ -5,12 +5,16 @@ import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
 import type { StreamTask } from '../processing/stream-task.js'
 import { changelogTopic, DELETE_RETENTION_MS } from './changelog-topics.js'
+import { firstKey } from '../state/engine.js'
 import { storeRange } from '../state/store-keys.js'
 import { changelogsIn, isResetUnfinished } from '../commit/offset-metadata.js'
 import { failpoint } from '../failpoints.js'
 import type { ChangelogReader, RestoreTarget } from './changelog-reader.js'
 
 const UNSTABLE_POLL_MS = 10
+
+/** What is logged, with the reason, wherever state on this machine is dropped. */
+export const LOCAL_STATE_NOT_USED = 'local state is not used: restoring from the changelogs'
 
 export interface ValidateContext {
   client: KafkaClient
@@ -227,7 +231,11 @@ async function changelogEnds({ admin, applicationId }: ValidateContext, tasks: r
 
 /** Rebuilds state that cannot be brought up to date by replaying from its position. */
 async function distrust({ applicationId, log }: ValidateContext, task: StreamTask, ends: Ends): Promise<void> {
-  if (task.state.broken) await task.reopen()
+  if (task.state.broken) {
+    await task.reopen()
+    const { dropped } = task.state
+    if (dropped !== undefined) log.warn({ task: task.id, reason: dropped }, LOCAL_STATE_NOT_USED)
+  }
   const reason = task.subTopology.stores
     .map(({ name }) => {
       const known = task.state.changelog(name)
@@ -241,7 +249,7 @@ async function distrust({ applicationId, log }: ValidateContext, task: StreamTas
     .concat(tooOld(task))
     .find((text) => text !== undefined)
   if (reason === undefined) return
-  log.warn({ task: task.id, reason }, 'local state is not used: restoring from the changelogs')
+  log.warn({ task: task.id, reason }, LOCAL_STATE_NOT_USED)
   await task.rebuild()
 }
 
@@ -289,8 +297,7 @@ async function startingPoint(
  */
 async function isEmpty({ state, subTopology }: StreamTask): Promise<boolean> {
   for (const { name } of subTopology.stores) {
-    const { from, to } = storeRange(name)
-    if ((await state.engine.seek(from, to)) !== undefined) return false
+    if ((await firstKey(state.engine, storeRange(name))) !== undefined) return false
   }
   return true
 }

@@ -71,12 +71,10 @@ export class StreamTask {
     await this.state.open()
   }
 
-  /** After a failed write: nothing the engine or the cache holds is believed until it was read and restored again. */
+  /** After a failed write, or damage: nothing is believed until it was read and restored again. */
   async reopen(): Promise<void> {
-    this.#processor.clear()
-    await this.state.reopen()
-    this.#processor = this.#makeProcessor()
     this.#distrust()
+    await this.state.reopen()
   }
 
   /** Forgets the local state: it is to be restored from the beginning of its changelogs. */

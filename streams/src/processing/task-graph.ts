@@ -1,6 +1,6 @@
 import { KeyValueStore } from '../state/key-value-store.js'
 import type { CacheBudget } from '../state/cache-budget.js'
-import type { Engine } from '../state/engine.js'
+import type { EngineReads } from '../state/engine.js'
 import { WindowStore } from '../state/window-store.js'
 import type { TraceHeaders } from '../kafka/trace-context.js'
 import { nameOfNode, type NodeOf, type NodeSpec } from '../topology/nodes.js'
@@ -36,7 +36,7 @@ export interface TaskGraph {
 }
 
 export interface TaskGraphOptions {
-  engine: Engine
+  engine: EngineReads
   budget: CacheBudget
   context: NodeContext
   output: OutputCollector

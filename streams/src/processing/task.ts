@@ -2,7 +2,7 @@ import type { FetchedChunk } from '../kafka/fetched-chunk.js'
 import { visitRecords } from '../kafka/records/decode.js'
 import { NO_TRACE, readTrace } from '../kafka/trace-context.js'
 import { StreamsError } from '../errors.js'
-import type { EngineWrite, Engine } from '../state/engine.js'
+import type { EngineReads, EngineWrite } from '../state/engine.js'
 import type { Progress } from '../state/progress.js'
 import type { CacheBudget } from '../state/cache-budget.js'
 import { UnencodableError } from '../state/object-cache.js'
@@ -68,7 +68,7 @@ export interface FrozenTask {
 export interface TaskProcessorOptions {
   subTopology: SubTopology
   partition: number
-  engine: Engine
+  engine: EngineReads
   budget: CacheBudget
   output: TaskOutput
   handlers?: ErrorHandlers

@@ -1,4 +1,4 @@
-import type { Engine, EngineEntry, EngineReads, EngineSnapshot, EngineWrite } from '../state/engine.js'
+import type { EngineEntry, EngineReads, EngineSnapshot, EngineWrite } from '../state/engine.js'
 import { overlaid, type StoreRange, type StoreScan } from '../state/overlay.js'
 import { storePrefix, storeRange } from '../state/store-keys.js'
 
@@ -35,7 +35,7 @@ export class CommittedReads implements TaskReads {
   #now: { moment: CommittedMoment; snapshot: EngineSnapshot; overlays: Map<string, Overlay> } | undefined
 
   constructor(
-    private readonly engine: Engine,
+    private readonly engine: { snapshot(): EngineSnapshot },
     private readonly committed: () => CommittedMoment,
   ) {}
 
@@ -96,7 +96,7 @@ export class LatestReads implements TaskReads {
   readonly isolation = 'latest'
 
   constructor(
-    private readonly engine: Engine,
+    private readonly engine: EngineReads,
     readonly times: TaskTimes,
     private readonly stores: ReadonlyMap<string, LiveStore>,
   ) {}

@@ -35,20 +35,33 @@ export interface EngineSnapshot extends EngineReads {
 
 /**
  * Where a task keeps its state: an ordered map from bytes to bytes on this machine. Every engine keeps the same
- * contract (engine.suite.ts): a batch is applied whole or not at all, reads see all batches that were applied, and
- * what was written with `sync` survives a power cut.
+ * contract (engine.suite.ts): a batch is applied whole or not at all, reads see all batches that were applied, what was
+ * written with `sync` survives a power cut, and after a crash there is what was written up to some moment.
+ *
+ * Its errors carry Level's codes, themselves or in their cause: LEVEL_CORRUPTION where it meets damage, LEVEL_LOCKED
+ * where another process has it open.
  */
 export interface Engine extends EngineReads {
+  /** What the files in its directory are: one engine never opens those of another. Undefined = it has none. */
+  readonly storage: string | undefined
+  /**
+   * To be called before open(): whether what lies there is whole, for an engine that would open over damage. Leaves the
+   * files as they are.
+   * @returns what is damaged, in words
+   */
+  findDamage?(): Promise<string | undefined>
   open(): Promise<void>
   /** Memoised; afterwards every call throws. */
   close(): Promise<void>
-  /** The first key at or after `key` and before `end`. */
-  seek(key: Buffer, end: Buffer): Promise<Buffer | undefined>
   write(writes: readonly EngineWrite[], options: { sync: boolean }): Promise<void>
   snapshot(): EngineSnapshot
-  /** Removes everything it holds; it stays open. */
-  clear(): Promise<void>
 }
 
 /** Makes the engine of one task in a directory of its own. */
 export type EngineFactory = (directory: string) => Engine
+
+/** The first key of a range. */
+export async function firstKey(reads: EngineReads, range: KeyRange): Promise<Buffer | undefined> {
+  for await (const [key] of reads.entries({ ...range, limit: 1 })) return key
+  return undefined
+}

@@ -43,13 +43,6 @@ describe('windows past their retention', () => {
     const engine = new MemoryEngine()
     const codec = storedWindowCodec(json<number>())
     const prefix = storePrefix('counts')
-    // What a changelog still has: it lets windows go a week after the store does.
-    await engine.write(
-      Array.from({ length: 10 }, (_, n) => ({
-        key: Buffer.concat([prefix, windowKey(Buffer.from('a'), n * HOUR)]),
-        value: codec.encode({ startMs: n * HOUR, value: 1, closed: true, revision: 0 }),
-      })),
-    )
     const appended: string[] = []
     const task = new StreamTask({
       subTopology: createTopology().subTopologies[0]!,
@@ -65,6 +58,13 @@ describe('windows past their retention', () => {
       } as never,
     })
     await task.open()
+    // What a changelog still has: it lets windows go a week after the store does.
+    await engine.write(
+      Array.from({ length: 10 }, (_, n) => ({
+        key: Buffer.concat([prefix, windowKey(Buffer.from('a'), n * HOUR)]),
+        value: codec.encode({ startMs: n * HOUR, value: 1, closed: true, revision: 0 }),
+      })),
+    )
     const clock = JSON.stringify({ streamTimeMs: 9.5 * HOUR, closingClockMs: 9.5 * HOUR, passedMs: 9.5 * HOUR })
     await task.start(new Map([['in', 0]]), clock, 0)
     task.status = 'RUNNING'

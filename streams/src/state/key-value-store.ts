@@ -1,6 +1,6 @@
 import type { KeyValueStoreSpec } from '../topology/stores.js'
 import type { CacheBudget } from './cache-budget.js'
-import type { Engine, EngineWrite } from './engine.js'
+import type { EngineReads, EngineWrite } from './engine.js'
 import { keyIdentity } from './key-identity.js'
 import { ObjectCache, type CacheEntry } from './object-cache.js'
 import { storePrefix, storeRange } from './store-keys.js'
@@ -28,7 +28,7 @@ export class KeyValueStore<K, S> extends ObjectCache<KeyValueEntry<K, S>> {
 
   constructor(
     readonly spec: KeyValueStoreSpec<K, S>,
-    private readonly engine: Engine,
+    private readonly engine: EngineReads,
     budget: CacheBudget,
     /** Stream time decides what is over, so that every owner of the task finds the same. */
     private readonly clock: { readonly streamTimeMs: number },

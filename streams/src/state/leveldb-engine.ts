@@ -1,28 +1,34 @@
 import { ClassicLevel } from 'classic-level'
+import { damageOfLevelDb } from './leveldb-check.js'
 import type { Engine, EngineEntry, EngineScan, EngineSnapshot, EngineWrite } from './engine.js'
 
 type Level = ClassicLevel<Buffer, Buffer>
 
 /** LevelDB by classic-level: the default engine. Its directory belongs to it alone, and to one process at a time. */
 export class LevelDbEngine implements Engine {
-  readonly #level: Level
+  readonly storage = 'leveldb'
+  /** Made when it is opened: making one opens it. */
+  #opened: Level | undefined
   #closing: Promise<void> | undefined
 
-  constructor(directory: string) {
-    this.#level = new ClassicLevel<Buffer, Buffer>(directory, {
+  constructor(private readonly directory: string) {}
+
+  findDamage(): Promise<string | undefined> {
+    return damageOfLevelDb(this.directory)
+  }
+
+  async open(): Promise<void> {
+    this.#opened = new ClassicLevel<Buffer, Buffer>(this.directory, {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
       cacheSize: 8 << 20,
       writeBufferSize: 4 << 20,
     })
-  }
-
-  async open(): Promise<void> {
-    await this.#level.open()
+    await this.#opened.open()
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#level.close()
+    this.#closing ??= this.#opened?.close() ?? Promise.resolve()
     return this.#closing
   }
 
@@ -32,11 +38,6 @@ export class LevelDbEngine implements Engine {
 
   entries({ from, to, reverse = false, limit = -1 }: EngineScan): AsyncIterable<EngineEntry> {
     return this.#level.iterator({ gte: from, lt: to, reverse, limit })
-  }
-
-  async seek(key: Buffer, end: Buffer): Promise<Buffer | undefined> {
-    const [first] = await this.#level.keys({ gte: key, lt: end, limit: 1 }).all()
-    return first
   }
 
   async write(writes: readonly EngineWrite[], { sync }: { sync: boolean }): Promise<void> {
@@ -59,7 +60,8 @@ export class LevelDbEngine implements Engine {
     }
   }
 
-  clear(): Promise<void> {
-    return this.#level.clear()
+  get #level(): Level {
+    if (this.#opened === undefined) throw new Error('the engine is not open')
+    return this.#opened
   }
 }

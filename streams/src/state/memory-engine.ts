@@ -2,6 +2,7 @@ import type { Engine, EngineEntry, EngineScan, EngineSnapshot, EngineWrite } fro
 
 /** Keeps everything in memory and nothing after: for tests of a topology, and for state that may be restored each time. */
 export class MemoryEngine implements Engine {
+  readonly storage = undefined
   #entries = new SortedEntries()
   #closed = false
 
@@ -22,11 +23,6 @@ export class MemoryEngine implements Engine {
     return this.#open.share().scan(scan)
   }
 
-  async seek(key: Buffer, end: Buffer): Promise<Buffer | undefined> {
-    for await (const [first] of this.entries({ from: key, to: end, limit: 1 })) return first
-    return undefined
-  }
-
   async write(writes: readonly EngineWrite[]): Promise<void> {
     this.#entries = this.#open.own()
     for (const { key, value } of writes) this.#entries.set(key, value)
@@ -39,11 +35,6 @@ export class MemoryEngine implements Engine {
       entries: (scan) => entries.scan(scan),
       close: () => Promise.resolve(),
     }
-  }
-
-  clear(): Promise<void> {
-    this.#entries = new SortedEntries()
-    return Promise.resolve()
   }
 
   get #open(): SortedEntries {

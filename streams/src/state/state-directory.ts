@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { messageOf, StreamsError } from '../errors.js'
+import { StreamsError } from '../errors.js'
 import { readBootId } from './boot-id.js'
+import { isDamage, isLocked, unusable } from './engine-problems.js'
 
 /**
  * One directory per application and process:
@@ -13,7 +14,7 @@ import { readBootId } from './boot-id.js'
  */
 export class StateDirectory {
   readonly #root: string
-  readonly #identity: ClassicLevel<string, string>
+  #identity: ClassicLevel<string, string>
   #bootId = ''
   #instanceId = ''
 
@@ -28,21 +29,15 @@ export class StateDirectory {
    * @throws StreamsError LOCKED while another process holds it, STATE when it cannot be used
    */
   async open(wanted: string | undefined): Promise<void> {
-    await mkdir(join(this.#root, 'tasks'), { recursive: true }).catch((error: unknown) => {
-      throw this.#unusable(error)
-    })
     try {
-      await this.#identity.open()
+      await mkdir(join(this.#root, 'tasks'), { recursive: true })
+      await this.#openIdentity()
+      this.#instanceId = wanted ?? (await this.#identity.get('instanceId')) ?? randomUUID()
+      await this.#identity.put('instanceId', this.#instanceId, { sync: true })
     } catch (error) {
-      const locked = ((error as Error).cause as { code?: string } | undefined)?.code === 'LEVEL_LOCKED'
-      if (!locked) throw this.#unusable((error as Error).cause ?? error)
-      throw new StreamsError(
-        'LOCKED',
-        `another process uses the state directory ${this.#root}: give each process a STATE_DIR of its own, or stop that one`,
-      )
+      await this.#identity.close()
+      throw this.#explained(error)
     }
-    this.#instanceId = wanted ?? (await this.#identity.get('instanceId')) ?? randomUUID()
-    await this.#identity.put('instanceId', this.#instanceId, { sync: true })
     // Without one, every start is taken for a new boot: replaying too much is harmless.
     this.#bootId = (await readBootId()) ?? randomUUID()
   }
@@ -63,7 +58,9 @@ export class StateDirectory {
 
   /** Kept before the member may be given work, so that the next process can leave on its behalf. */
   async rememberMemberId(memberId: string): Promise<void> {
-    await this.#identity.put('memberId', memberId)
+    await this.#identity.put('memberId', memberId).catch((error: unknown) => {
+      throw this.#explained(error)
+    })
   }
 
   taskDirectory(taskId: string): string {
@@ -79,8 +76,47 @@ export class StateDirectory {
     return this.#identity.close()
   }
 
-  #unusable(cause: unknown): StreamsError {
-    const message = `the state directory ${this.#root} cannot be used (${messageOf(cause)}): it must be a directory that can be written`
-    return new StreamsError('STATE', message, {}, { cause })
+  /**
+   * Removes the state of tasks that nobody has asked for here for so long: it would be restored if one came back.
+   * To be called now and then: it also notes that those to keep are in use.
+   * @param keep tasks of this process, whatever it does for them
+   * @returns the tasks whose state is gone
+   */
+  async removeObsolete(keep: ReadonlySet<string>, unusedMs: number, nowMs = Date.now()): Promise<string[]> {
+    const removed: string[] = []
+    for (const id of await this.storedTasks()) {
+      const directory = this.taskDirectory(id)
+      if (keep.has(id)) {
+        await utimes(directory, nowMs / 1000, nowMs / 1000)
+      } else if (nowMs - (await stat(directory)).mtimeMs > unusedMs) {
+        await rm(directory, { recursive: true, force: true })
+        removed.push(id)
+      }
+    }
+    return removed
+  }
+
+  /** Without its identity a process is a new one, whose state is still there: it is made anew where it is damaged. */
+  async #openIdentity(): Promise<void> {
+    try {
+      await this.#identity.open()
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      const directory = this.#identity.location
+      for (const name of await readdir(directory)) {
+        // Its lock stays: another process may be doing the same.
+        if (name !== 'LOCK') await rm(join(directory, name), { recursive: true })
+      }
+      this.#identity = new ClassicLevel(directory)
+      await this.#identity.open()
+    }
+  }
+
+  #explained(error: unknown): StreamsError {
+    if (!isLocked(error)) return unusable('the state', this.#root, error)
+    return new StreamsError(
+      'LOCKED',
+      `another process uses the state directory ${this.#root}: give each process a STATE_DIR of its own, or stop that one`,
+    )
   }
 }

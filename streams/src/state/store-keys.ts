@@ -12,6 +12,9 @@ import type { KeyRange } from './engine.js'
  */
 export const META_KEY = Buffer.from([0x00, ...Buffer.from('task')])
 
+/** Every key there can be. */
+export const ALL_KEYS: KeyRange = { from: Buffer.from([0x00]), to: Buffer.from([0x02]) }
+
 /** What stands before every key of a store. */
 export function storePrefix(storeName: string): Buffer {
   return Buffer.concat([Buffer.from([0x01]), Buffer.from(storeName, 'utf8'), Buffer.from([0x00])])

@@ -36,16 +36,25 @@ export function encodeTaskMeta(meta: TaskMeta): Buffer {
   return Buffer.from(JSON.stringify(meta), 'utf8')
 }
 
-/** @throws StreamsError STATE when another version of the runtime wrote it */
-export function decodeTaskMeta(bytes: Buffer, taskId: string): TaskMeta {
-  const meta = JSON.parse(bytes.toString('utf8')) as TaskMeta
-  if (meta.format !== STATE_FORMAT) {
-    throw new StreamsError(
-      'STATE',
-      `task ${taskId}: its local state has format ${String(meta.format)}, this version reads ${STATE_FORMAT}: ` +
-        `run the version that wrote it, or delete the task's directory and let it be restored from its changelogs`,
-      { task: taskId },
-    )
+/**
+ * @returns what it says; a text where the state cannot be used and is to be restored: why
+ * @throws StreamsError STATE when a newer version of the runtime wrote it: what that has made is not thrown away
+ */
+export function decodeTaskMeta(bytes: Buffer, taskId: string, directory: string): TaskMeta | string {
+  let meta: { format?: unknown }
+  try {
+    meta = (JSON.parse(bytes.toString('utf8')) as object | null) ?? {}
+  } catch {
+    return 'what it says of itself cannot be read'
   }
-  return meta
+  if (meta.format === STATE_FORMAT) return meta as TaskMeta
+  if (typeof meta.format !== 'number' || meta.format < STATE_FORMAT) {
+    return `its format is ${String(meta.format)}, this version has ${STATE_FORMAT}`
+  }
+  throw new StreamsError(
+    'STATE',
+    `the state of task ${taskId} in ${directory} has format ${meta.format}, this version reads ${STATE_FORMAT}: run the ` +
+      'version that wrote it, or delete that directory to have it restored from its changelogs',
+    { task: taskId },
+  )
 }

@@ -1,6 +1,7 @@
-import type { Engine, EngineFactory, EngineWrite } from './engine.js'
+import { firstKey, type EngineFactory, type EngineWrite } from './engine.js'
 import { newest, type Progress } from './progress.js'
-import { META_KEY, storePrefix } from './store-keys.js'
+import { ALL_KEYS, META_KEY, storePrefix } from './store-keys.js'
+import { TaskEngine } from './task-engine.js'
 import { decodeTaskMeta, encodeTaskMeta, STATE_FORMAT, type ChangelogPosition, type TaskMeta } from './task-meta.js'
 
 /** Unsynced batches are lost only with the machine; this bounds how much of the changelog is replayed then. */
@@ -27,9 +28,10 @@ export interface Replayed {
 
 /** The durable side of a task: its engine and what the engine knows about itself. It is behind Kafka or even, never ahead. */
 export class TaskState {
-  engine: Engine
+  readonly engine: TaskEngine
   #meta: TaskMeta
   #found = false
+  #dropped: string | undefined
   #syncedAtMs = Number.NEGATIVE_INFINITY
   #broken = false
 
@@ -37,9 +39,9 @@ export class TaskState {
     readonly taskId: string,
     private readonly directory: string,
     private readonly bootId: string,
-    private readonly makeEngine: EngineFactory,
+    makeEngine: EngineFactory,
   ) {
-    this.engine = makeEngine(directory)
+    this.engine = new TaskEngine(taskId, directory, makeEngine)
     this.#meta = this.#empty()
   }
 
@@ -52,21 +54,62 @@ export class TaskState {
     return this.#found
   }
 
-  /** A write failed: what the engine holds is unknown until it was opened again. */
+  /** What the engine holds is unknown until it was opened again: a write failed, or damage was met. */
   get broken(): boolean {
-    return this.#broken
+    return this.#broken || this.engine.damage !== undefined
   }
 
-  /** @throws StreamsError STATE when the state is of another format */
+  /** Why the state that lay here was dropped when it was opened last, in words; undefined when it was not. */
+  get dropped(): string | undefined {
+    return this.#dropped
+  }
+
+  /** @throws StreamsError STATE when the directory cannot be used, or was written by a newer version */
   async open(): Promise<void> {
-    await this.engine.open()
-    const bytes = this.engine.get(META_KEY)
-    this.#found = bytes !== undefined
-    const meta = bytes === undefined ? this.#empty() : decodeTaskMeta(bytes, this.taskId)
+    await this.#read(await this.engine.open())
+  }
+
+  /** After a failed write, or damage: closes the engine and opens it again, to see what it really holds. As open(). */
+  async reopen(): Promise<void> {
+    const { damage } = this.engine
+    if (damage === undefined) return this.#read(await this.engine.reopen())
+    await this.rebuild()
+    this.#dropped = damage
+  }
+
+  /** Forgets everything: the state is to be rebuilt from the changelogs. @throws StreamsError STATE */
+  async rebuild(): Promise<void> {
+    await this.engine.destroy()
+    this.#meta = this.#empty()
+    this.#found = false
+    this.#broken = false
+  }
+
+  /** Takes over what the engine says of itself. */
+  async #read(dropped: string | undefined): Promise<void> {
+    const found = await this.#findMeta()
+    const why = typeof found === 'string' ? found : undefined
+    if (why !== undefined) await this.engine.destroy()
+    const meta = typeof found === 'object' ? found : this.#empty()
     const trusted = meta.cleanClose || meta.bootId === this.bootId
     const changelogs = trusted ? meta.changelogs : mapValues(meta.changelogs, backToSynced)
+    this.#dropped = dropped ?? why
+    this.#found = typeof found === 'object'
     this.#meta = { ...meta, changelogs }
     this.#broken = false
+  }
+
+  /** @returns undefined where there is no state yet; a text where it cannot be used: why */
+  async #findMeta(): Promise<TaskMeta | string | undefined> {
+    try {
+      const bytes = this.engine.get(META_KEY)
+      if (bytes !== undefined) return decodeTaskMeta(bytes, this.taskId, this.directory)
+      return (await firstKey(this.engine, ALL_KEYS)) === undefined ? undefined : 'it does not say how far it is'
+    } catch (error) {
+      if (this.engine.damage !== undefined) return this.engine.damage
+      await this.engine.close()
+      throw error
+    }
   }
 
   /** Position in the changelog of a store; undefined when nothing is known of it. */
@@ -126,20 +169,6 @@ export class TaskState {
     )
   }
 
-  /** Forgets everything: the state is to be rebuilt from the changelogs. */
-  async rebuild(): Promise<void> {
-    await this.engine.clear()
-    this.#meta = this.#empty()
-    this.#found = false
-  }
-
-  /** After a failed write: closes the engine and opens it again, to see what it really holds. */
-  async reopen(): Promise<void> {
-    await this.engine.close().catch(() => undefined)
-    this.engine = this.makeEngine(this.directory)
-    await this.open()
-  }
-
   /**
    * Notes that the state is current although nothing has changed for long: its age is what tells whether it may have
    * missed deletions. Not while a commit is being written.
@@ -153,7 +182,7 @@ export class TaskState {
    * @param currentAtMs until when it was current, epoch ms, if that is later than what was written last
    */
   async close(currentAtMs = 0): Promise<void> {
-    if (!this.#broken && Object.keys(this.#meta.changelogs).length > 0) {
+    if (!this.broken && Object.keys(this.#meta.changelogs).length > 0) {
       const changelogs = mapValues(this.#meta.changelogs, synced)
       const persistedAtMs = Math.max(this.#meta.persistedAtMs, currentAtMs)
       const closed = { bootId: this.bootId, cleanClose: true, changelogs, persistedAtMs }
@@ -170,7 +199,7 @@ export class TaskState {
   }
 
   async #apply(writes: readonly EngineWrite[], sync: boolean): Promise<void> {
-    if (this.#broken) throw new Error(`task ${this.taskId}: a write has failed before; its engine must be opened again`)
+    if (this.broken) throw new Error(`task ${this.taskId}: a write has failed before; its engine must be opened again`)
     try {
       await this.engine.write(writes, { sync })
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { Serde } from '../serde.js'
 import type { WindowStoreSpec } from '../topology/stores.js'
-import type { Engine, EngineWrite } from './engine.js'
+import { firstKey, type EngineReads, type EngineWrite } from './engine.js'
 import { keyIdentity } from './key-identity.js'
 import type { CacheBudget } from './cache-budget.js'
 import { ObjectCache, type CacheEntry } from './object-cache.js'
@@ -71,7 +71,7 @@ export class WindowStore<K, S> extends ObjectCache<WindowStoreEntry<K, S>> {
 
   constructor(
     readonly spec: WindowStoreSpec<K, S>,
-    private readonly engine: Engine,
+    private readonly engine: EngineReads,
     budget: CacheBudget,
   ) {
     super(budget)
@@ -142,10 +142,10 @@ export class WindowStore<K, S> extends ObjectCache<WindowStoreEntry<K, S>> {
   /** One engine key per key of the store: any of its windows. */
   async *#distinctKeys(): AsyncGenerator<Buffer> {
     const { from, to } = storeRange(this.spec.name)
-    let next = await this.engine.seek(from, to)
+    let next = await firstKey(this.engine, { from, to })
     while (next !== undefined) {
       yield next
-      next = await this.engine.seek(windowKeyAt(next, Number.MAX_SAFE_INTEGER), to)
+      next = await firstKey(this.engine, { from: windowKeyAt(next, Number.MAX_SAFE_INTEGER), to })
     }
   }
 
