@@ -8,6 +8,7 @@ import { keyValueStore, windowStore } from '../topology/stores.js'
 import { tumbling } from '../topology/windows.js'
 import type { QuerySource } from './protocol.js'
 import { queryRoutes, type Query, type QueryableStreams } from './query-server.js'
+import { startQueryServer } from './start-query-server.js'
 import { MAX_LIMIT } from './store-reads.js'
 import type { Isolation } from './task-reads.js'
 
@@ -270,6 +271,20 @@ test('with a token, only who has it is answered', async () => {
     expect((await get(url, { authorization: 'Bearer wrongs' })).status).toBe(401)
     expect((await get(url, { authorization: 'Bearer secret' })).status).toBe(200)
   }
+})
+
+test('a server of its own listens on this machine only, answers, and closes', async () => {
+  await instance.add('letters', Buffer.from(keyIn(0)), 5)
+  const server = await startQueryServer(instance, { port: 0, token: 'secret', queries })
+  try {
+    expect(new URL(server.url).hostname).toBe('127.0.0.1')
+    const ask = (headers: Record<string, string>) => fetch(`${server.url}/queries/sum?key=${keyIn(0)}`, { headers })
+    expect((await ask({})).status).toBe(401)
+    expect(await (await ask({ authorization: 'Bearer secret' })).json()).toMatchObject({ result: 5, source })
+  } finally {
+    await server.close()
+  }
+  await expect(fetch(server.url)).rejects.toThrow()
 })
 
 describe('the store itself', () => {
