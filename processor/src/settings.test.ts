@@ -8,8 +8,11 @@ test('nothing has to be set', () => {
   const settings = readSettings(PROCESSOR_SETTINGS, {})
   expect(settings).toMatchObject({
     PROCESSOR_PORT: 8083,
+    GUARANTEE: 'exactly-once',
     COMMIT_INTERVAL_MS: 100,
     STATE_ENGINE: 'leveldb',
+    COMMIT_RECORDS: 20_000,
+    CACHE_MB: 128,
     SINK: 'inside',
     DAY_TIME_ZONE: 'UTC',
   })

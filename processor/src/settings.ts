@@ -31,6 +31,13 @@ export const PROCESSOR_SETTINGS = {
     20,
     60_000,
   )({ default: 100, desc: 'results are committed and visible after this long at most' }),
+  COMMIT_RECORDS: integer(1, 1_000_000)({ default: 20_000, desc: '... and after so many trades' }),
+  GUARANTEE: str({
+    choices: ['exactly-once', 'at-least-once'],
+    default: 'exactly-once',
+    desc: 'at-least-once = without transactions: a crash may count some trades again',
+  }),
+  CACHE_MB: integer(1, 1_048_576)({ default: 128, desc: 'MiB for the live objects of all stores of the process' }),
   SESSION_TIMEOUT_MS: integer(
     6_000,
     300_000,

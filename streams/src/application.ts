@@ -16,7 +16,7 @@ import type { TaskView } from './queries/task-view.js'
 import type { EngineFactory } from './state/engine.js'
 import { engineFactory } from './state/engines.js'
 import { StateDirectory } from './state/state-directory.js'
-import { StreamInstance } from './stream-instance.js'
+import { StreamInstance, type ProcessingGuarantee } from './stream-instance.js'
 import type { Topology } from './topology/topology.js'
 
 export interface KafkaStreamsOptions extends ErrorHandlers {
@@ -31,6 +31,8 @@ export interface KafkaStreamsOptions extends ErrorHandlers {
   endpoint?: string
   log: KafkaLog
   metrics?: Registry
+  /** Default exactly-once. */
+  guarantee?: ProcessingGuarantee
   /** An interval of processing is committed at least this often. Default 100 ms. */
   commitIntervalMs?: number
   /** ... and when it has this many input records. Default 20,000. */
@@ -177,6 +179,7 @@ export class KafkaStreams {
       directory: this.#directory,
       makeEngine: this.#options.makeEngine ?? engineFactory('leveldb'),
       stateCleanupDelayMs: this.#options.stateCleanupDelayMs ?? 24 * 3_600_000,
+      guarantee: this.#options.guarantee ?? 'exactly-once',
       endpoint: this.#options.endpoint ?? null,
       commitIntervalMs: this.#options.commitIntervalMs ?? 100,
       maxIntervalRecords: this.#options.maxIntervalRecords ?? 20_000,

@@ -10,6 +10,7 @@ export type {
   ProductionErrorContext,
   ProductionErrorHandler,
 } from './processing/error-handlers.js'
+export type { ProcessingGuarantee } from './stream-instance.js'
 export type { KafkaConfig, KafkaLog } from './kafka/config.js'
 export type { Compression } from './kafka/records/compression.js'
 export type { Isolation } from './queries/task-reads.js'

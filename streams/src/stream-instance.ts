@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { IntervalProducer } from './commit/interval-producer.js'
 import { CommitPipeline } from './commit/commit-pipeline.js'
 import { messageOf, StreamsError } from './errors.js'
 import { failpoint } from './failpoints.js'
+import { AtLeastOnceProducer } from './kafka/at-least-once-producer.js'
 import { KafkaAdmin } from './kafka/admin.js'
 import type { KafkaClient } from './kafka/client.js'
 import type { KafkaLog } from './kafka/config.js'
@@ -10,6 +12,7 @@ import type { FetchedChunk } from './kafka/fetched-chunk.js'
 import { Fetcher } from './kafka/fetcher.js'
 import { GroupMember, type GroupGeneration } from './kafka/group-member.js'
 import type { Compression } from './kafka/records/compression.js'
+import type { OffsetToCommit } from './kafka/protocol/offset-commit.js'
 import { TransactionalProducer } from './kafka/transactional-producer.js'
 import {
   decodeAssignmentMap,
@@ -30,7 +33,14 @@ import { TaskManager } from './task-manager.js'
 import { checkInputsUnchanged, prepareTopics, type TaskPlan } from './topics.js'
 import type { Topology } from './topology/topology.js'
 
+/**
+ * - exactly-once: outputs, states and offsets in one transaction
+ * - at-least-once: without one; after a crash or a failed commit some records may be counted again, none is lost
+ */
+export type ProcessingGuarantee = 'exactly-once' | 'at-least-once'
+
 export interface InstanceOptions {
+  guarantee: ProcessingGuarantee
   topology: Topology
   applicationId: string
   client: KafkaClient
@@ -76,7 +86,7 @@ export class StreamInstance {
   readonly cache: CacheBudget
   readonly #options: InstanceOptions
   readonly #admin: KafkaAdmin
-  readonly #producer: TransactionalProducer
+  readonly #producer: IntervalProducer
   readonly #member: GroupMember
   readonly #fetcher: Fetcher
   readonly #commits: CommitPipeline
@@ -110,10 +120,15 @@ export class StreamInstance {
       return decide(onProcessingError ?? defaultDecision(deadLetterTopic), record, error)
     })
     this.cache = new CacheBudget(options.cacheBytes)
-    this.#producer = new TransactionalProducer(client, {
-      transactionalId: this.#transactionalId,
-      transactionTimeoutMs: options.transactionTimeoutMs,
-    })
+    const [transactionalId, timeoutMs] = [this.#transactionalId, options.transactionTimeoutMs]
+    const exactlyOnce = options.guarantee === 'exactly-once'
+    this.#producer = exactlyOnce
+      ? new TransactionalProducer(client, { transactionalId, transactionTimeoutMs: timeoutMs })
+      : new AtLeastOnceProducer(client, {
+          transactionalId,
+          timeoutMs,
+          ownedUntilMs: () => this.#member.lastHeartbeatAtMs + this.membership.leaseMs,
+        })
     this.#fetcher = new Fetcher(client, {
       isolation: 'read_committed',
       maxBytesPerPartition: options.fetchBytesPerPartition,
@@ -154,6 +169,7 @@ export class StreamInstance {
       cache: this.cache,
       output: this.#commits.output,
       handlers: options.handlers,
+      ...(!exactlyOnce && { commitStart: (offsets: readonly OffsetToCommit[]) => this.#commitStart(offsets) }),
       onRunning: (task) => this.#fetcher.assign(task.inputs),
       onFailure: this.#onFailure,
       wake: () => this.#fetcher.wake(),
@@ -374,6 +390,13 @@ export class StreamInstance {
     this.#toldWarmAtMs = nowMs
     this.#options.log.info({ tasks: this.#mine?.warmup }, 'ready to take over tasks')
     this.#member.askToRebalance()
+  }
+
+  async #commitStart(offsets: readonly OffsetToCommit[]): Promise<void> {
+    const groupId = this.#options.applicationId
+    const { generation } = this.#member
+    if (generation === undefined) throw KafkaError.named('UNKNOWN_MEMBER_ID', { groupId })
+    await this.#producer.sendOffsets({ groupId, ...generation }, offsets)
   }
 
   #adopt({ userData, memberId, generationId }: GroupGeneration): void {

@@ -37,6 +37,7 @@ export interface TaskManagerOptions {
   cache: CacheBudget
   output: TaskOutput
   handlers: ErrorHandlers
+  commitStart?: ValidateContext['commitStart']
   /** A task is complete: it may be processed from its inputs' offsets on. */
   onRunning(task: StreamTask): void
   /** Something that runs beside the loop has failed. */
@@ -310,8 +311,9 @@ export class TaskManager {
   }
 
   get #context(): ValidateContext {
-    const { client, admin, applicationId, log } = this.#options
-    return { client, admin, applicationId, groupId: applicationId, log, reader: this.#reader }
+    const { client, admin, applicationId, log, commitStart } = this.#options
+    const reader = this.#reader
+    return { client, admin, applicationId, groupId: applicationId, log, reader, ...(commitStart && { commitStart }) }
   }
 
   async #open(id: string): Promise<void> {

@@ -140,6 +140,9 @@ INTERNAL_TOKEN: internalToken.existingSecret
 APPLICATION_ID: applicationId
 DAY_TIME_ZONE: dayTimeZone
 COMMIT_INTERVAL_MS: processor.commitIntervalMs
+COMMIT_RECORDS: processor.commitRecords
+GUARANTEE: processor.guarantee
+CACHE_MB: processor.cacheMb
 SESSION_TIMEOUT_MS: processor.sessionTimeoutMs
 SINK: processor.sink
 PRODUCER_BUFFER_MB: producer.bufferMb

@@ -5,6 +5,7 @@ import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
 import type { StreamTask } from '../processing/stream-task.js'
 import { changelogTopic, DELETE_RETENTION_MS } from './changelog-topics.js'
+import type { OffsetToCommit } from '../kafka/protocol/offset-commit.js'
 import { firstKey } from '../state/engine.js'
 import { storeRange } from '../state/store-keys.js'
 import { changelogsIn, isResetUnfinished } from '../commit/offset-metadata.js'
@@ -23,6 +24,11 @@ export interface ValidateContext {
   groupId: string
   log: KafkaLog
   reader: ChangelogReader
+  /**
+   * Commits where a task begins that nobody has processed yet. At least once only: there the state is written before the
+   * offsets, and a crash in between must not look as if the group had lost them.
+   */
+  commitStart?: (offsets: readonly OffsetToCommit[]) => Promise<void>
 }
 
 /** Where a task goes on. */
@@ -262,13 +268,14 @@ function tooOld({ state, currentUntilMs }: StreamTask): string | undefined {
 
 /** Committed offsets and clocks; without any, the beginning for a task that has no state, else what the engine knows. */
 async function startingPoint(
-  { admin, applicationId, log }: ValidateContext,
+  { admin, applicationId, log, commitStart }: ValidateContext,
   task: StreamTask,
   committed: Committed,
   ends: Ends,
 ): Promise<{ inputs: Map<string, number>; clock: string }> {
   const { partition, state, subTopology } = task
   const inputs = new Map<string, number>()
+  const fresh: OffsetToCommit[] = []
   let clock = '{}'
   const changelogsAreWhole = subTopology.stores.every(
     ({ name }) => ends.get(changelogTopic(applicationId, name))!.get(partition)!.logStart === 0,
@@ -279,7 +286,9 @@ async function startingPoint(
       inputs.set(topic, offset)
       if (metadata !== '') clock = metadata
     } else if (changelogsAreWhole && (await isEmpty(task))) {
-      inputs.set(topic, (await admin.listOffsets(topic, [partition], 'earliest', 'read_committed')).get(partition)!)
+      const start = (await admin.listOffsets(topic, [partition], 'earliest', 'read_committed')).get(partition)!
+      inputs.set(topic, start)
+      fresh.push({ topic, partition, offset: start, metadata: '' })
     } else {
       const stored = state.progress?.inputs[topic]
       if (stored === undefined) throw offsetsLost(task.id, topic, partition)
@@ -288,6 +297,7 @@ async function startingPoint(
       clock = state.progress!.clock
     }
   }
+  if (fresh.length > 0) await commitStart?.(fresh)
   return { inputs, clock }
 }
 

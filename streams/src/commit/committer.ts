@@ -47,7 +47,8 @@ export function freeze(
 }
 
 /**
- * Commits a frozen interval: one transaction of the instance, fenced by the group's generation, then the engines.
+ * Commits a frozen interval: one transaction of the instance, fenced by the group's generation, then the engines. At
+ * least once: the same steps without a transaction.
  * Each step says what a crash right after it leaves behind.
  * @returns when the results became visible, epoch ms
  * @throws KafkaError when the transaction fails, StreamsError when a record is refused that must not be left out, or the engine's error when step 4 fails; the caller rolls back
@@ -58,14 +59,17 @@ export async function commit(
   { applicationId, groupId, refused }: { applicationId: string; groupId: string; refused: RefusedOutput },
 ): Promise<number> {
   await failpoint('commit.frozen')
-  // 1. Outputs and changelog records; what no broker takes is decided about, and put aside along with the rest. Crash: an open transaction, which the next InitProducerId or the broker's timeout
-  //    aborts; nobody who reads committed records sees them.
+  // 1. Outputs and changelog records; what no broker takes is decided about, and put aside along with the rest.
+  //    Crash: an open transaction, which the next InitProducerId or the broker's timeout aborts; nobody who reads
+  //    committed records sees them. At least once: some or all of them are there for good and the offsets are not, so
+  //    whoever takes over restores these changes and counts their records once more.
   const written = await producer.produce(records, refused.decide)
   if (refused.letters.recordCount > 0) await producer.produce(refused.letters, refused.decideAboutLetters)
   await failpoint('commit.produced')
 
   // 2. The offsets, with the generation and the member id of this interval: the broker refuses them from an instance
   //    that was expelled meanwhile. Never left out, also when no input was read: it is what fences. Crash: as after 1.
+  //    At least once: they hold from here on, and a crash is one after 3.
   const positions = new Map(
     tasks.map(({ task, frozen }) => [task, positionsAfter(task, frozen, written, applicationId)]),
   )
@@ -79,7 +83,7 @@ export async function commit(
   await failpoint('commit.offsets-sent')
 
   // 3. Commit. Crash: committed or not, the broker decides; either way the engines do not have it, and on restart the
-  //    committed offsets and the changelogs' tail say what happened.
+  //    committed offsets and the changelogs' tail say what happened. At least once there is nothing left to do.
   await producer.end('commit')
   const visibleAtMs = Date.now()
   await failpoint('commit.ended')

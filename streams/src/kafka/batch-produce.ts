@@ -79,6 +79,8 @@ export class BatchProduce {
     const backoff = new Backoff()
     const startedAtMs = performance.now()
     while (lanes.length > 0) {
+      // Also before the first round: the process may have been frozen since the deadline was set.
+      if (performance.now() > deadlineMs) throw KafkaError.named('REQUEST_TIMED_OUT', {}, 'no time is left to write')
       const { trouble, refused } = await this.#round(identity, lanes, deadlineMs, written)
       const hopeless = trouble.find((error) => !error.retriable)
       if (hopeless !== undefined) throw hopeless

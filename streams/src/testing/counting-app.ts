@@ -4,6 +4,7 @@
  * its state changes, how much it replayed, and what it processed. APP_FAILPOINT=<name>:<signal>:<nth> makes it send itself
  * that signal when it comes by that failpoint for the nth time. APP_UNFENCED=1 commits offsets as KafkaJS does, without
  * the group's generation, to show that the tests notice. APP_QUERIES=1 answers queries, at a URL that it tells.
+ * APP_GUARANTEE=at-least-once does without transactions.
  */
 import { once } from 'node:events'
 import { writeSync } from 'node:fs'
@@ -23,7 +24,12 @@ const tell = (level: string) => (fields: object, message: string) => {
   process.stdout.write(`${JSON.stringify({ level, message, ...fields })}\n`)
 }
 
-const { APP_FAILPOINT: failpoint = '', APP_STANDBYS: standbys, APP_ACCEPTABLE_LAG: acceptableLag } = process.env
+const {
+  APP_FAILPOINT: failpoint = '',
+  APP_STANDBYS: standbys,
+  APP_GUARANTEE: guarantee,
+  APP_ACCEPTABLE_LAG: acceptableLag,
+} = process.env
 if (failpoint !== '') {
   const [wanted, signal, nth] = failpoint.split(':')
   let left = Number(nth)
@@ -71,6 +77,7 @@ const app = new KafkaStreams(builder.build(), {
   instanceId: instance,
   sessionTimeoutMs: 6_000,
   ...(port !== undefined && { endpoint: `http://127.0.0.1:${port}` }),
+  ...(guarantee === 'at-least-once' && { guarantee }),
   ...(standbys && { standbyReplicas: Number(standbys) }),
   ...(acceptableLag && { acceptableRecoveryLag: Number(acceptableLag) }),
   log: { debug: () => undefined, info: tell('info'), warn: tell('warn'), error: tell('error') },

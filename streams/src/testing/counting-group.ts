@@ -12,6 +12,7 @@ import type { KafkaLog } from '../kafka/config.js'
 import { IdempotentProducer } from '../kafka/idempotent-producer.js'
 import { visitRecords } from '../kafka/records/decode.js'
 import { until } from '../kafka/testing/test-cluster.js'
+import type { ProcessingGuarantee } from '../stream-instance.js'
 import { TopicReader } from '../kafka/topic-reader.js'
 
 const quiet: KafkaLog = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
@@ -34,6 +35,7 @@ export interface AppOptions {
   standbys?: number
   /** See KafkaStreamsOptions.acceptableRecoveryLag. */
   acceptableLag?: number
+  guarantee?: ProcessingGuarantee
   /** Commits offsets without the group's generation. */
   unfenced?: boolean
   /** Answers queries, at its `url`. */
@@ -142,7 +144,10 @@ export class CountingGroup {
     return group
   }
 
-  start(instance: string, { failpoint, standbys, acceptableLag, unfenced, queries }: AppOptions = {}): CountingProcess {
+  start(
+    instance: string,
+    { failpoint, standbys, acceptableLag, unfenced, guarantee, queries }: AppOptions = {},
+  ): CountingProcess {
     const { name, signal, nth = 1 } = failpoint ?? {}
     const app = new CountingProcess(instance, {
       ...process.env,
@@ -151,6 +156,7 @@ export class CountingGroup {
       APP_INSTANCE: instance,
       APP_STATE_DIR: this.stateDir(instance),
       APP_FAILPOINT: name === undefined ? '' : `${name}:${signal!}:${nth}`,
+      APP_GUARANTEE: guarantee ?? '',
       APP_UNFENCED: unfenced ? '1' : '',
       APP_QUERIES: queries ? '1' : '',
       APP_STANDBYS: standbys === undefined ? '' : String(standbys),
