@@ -5,6 +5,11 @@ const BENCHMARKS: Readonly<Record<string, { summary: string; run(): Promise<unkn
     summary: 'how fast a lost state is restored from its changelogs (--records, --keys, --tasks, --engine)',
     run: () => import('./restore-main.js'),
   },
+  failover: {
+    summary:
+      'how long until the keys of a killed process are answered, and processed, again (--kills, --processes, --partitions, --brokers)',
+    run: () => import('./failover-main.js'),
+  },
 }
 
 const [name = '', ...options] = process.argv.slice(2)

@@ -1,5 +1,6 @@
 import type { QuerySource } from '@candlewick/streams/queries/protocol'
-import type { AskOptions, NoAnswer } from '@candlewick/streams/queries/query-client'
+import type { NoAnswer } from '@candlewick/streams/queries/outcomes'
+import type { AskOptions } from '@candlewick/streams/queries/query-client'
 import type { LiveState } from '../dependencies.js'
 import { ProblemError } from '../problems.js'
 

@@ -5,7 +5,17 @@ import { readGroup, type GroupReading } from '../membership/routing.js'
 import type { KeyValueStoreSpec, WindowStoreSpec } from '../topology/stores.js'
 import { askHedged } from './hedge.js'
 import { InstanceRequests, type Reply } from './instance-requests.js'
-import type { QuerySource } from './protocol.js'
+import {
+  gravest,
+  isNoAnswer,
+  noStore,
+  outcomeOf,
+  reasonOf,
+  valueOf,
+  type AllOutcome,
+  type NoAnswer,
+  type QueryOutcome,
+} from './outcomes.js'
 import { RemoteKeyValueView, RemoteWindowView } from './remote-views.js'
 import { RoutingTable, type Candidate } from './routing-table.js'
 import { SilentInstances } from './silent-instances.js'
@@ -57,29 +67,6 @@ export interface Routing {
     readonly standbys: readonly string[]
   }[]
   readonly tasks: readonly RoutedTask[]
-}
-
-/** Why there is no answer. */
-export type NoAnswer =
-  | { readonly kind: 'bad-request'; readonly message: string }
-  /** Nobody answers just now: the task is between two owners, or all who have it are dead or silent. Ask again. */
-  | { readonly kind: 'no-owner' }
-  /** There is an answer, but an older one than `maxStaleMs`. */
-  | { readonly kind: 'too-stale'; readonly source: QuerySource }
-  /** The instances refuse our token: a matter of configuration, asking again does not help. */
-  | { readonly kind: 'unauthorized' }
-
-export type QueryOutcome<T> =
-  | { readonly kind: 'ok'; readonly result: T; readonly source: QuerySource }
-  | { readonly kind: 'not-found'; readonly source: QuerySource }
-  | NoAnswer
-
-export interface AllOutcome<T> {
-  readonly results: readonly { readonly result: T; readonly partition: number; readonly source: QuerySource }[]
-  /** Partitions nobody answered for. */
-  readonly missingPartitions: readonly number[]
-  /** Why something is missing, when it is; also when not even the partitions are known. */
-  readonly because?: NoAnswer
 }
 
 /** What is asked of one task. */
@@ -220,7 +207,7 @@ export class QueryClient {
       outcome.kind === 'ok' ? [{ result: outcome.result, partition, source: outcome.source }] : [],
     )
     const missing = outcomes.flatMap(({ partition, outcome }) => (isNoAnswer(outcome) ? [{ partition, outcome }] : []))
-    const [because] = missing.map(({ outcome }) => outcome).sort((a, b) => GRAVITY[b.kind] - GRAVITY[a.kind])
+    const because = gravest(missing.map(({ outcome }) => outcome))
     return {
       results,
       missingPartitions: missing.map(({ partition }) => partition),
@@ -238,11 +225,12 @@ export class QueryClient {
       const candidates = route.kind === 'task' ? route.candidates : []
       // Nobody to ask, and the table is fresh: the caller knows better than we when to ask again.
       if (candidates.length === 0 && round > 0) return outcome
+      const epoch = this.#table.map?.epoch
       const { best, refusals } = await this.#round(candidates, request, untilMs)
       if (best !== undefined) return outcomeOf<T>(best)
       outcome = reasonOf(refusals) ?? outcome
       if (outcome.kind === 'unauthorized') return outcome
-      await this.#refreshed(untilMs)
+      if (epoch === this.#table.map?.epoch) await this.#refreshed(untilMs)
       if (performance.now() >= untilMs || this.#isClosed) return outcome
     }
   }
@@ -330,56 +318,4 @@ export class QueryClient {
     if (store === undefined) throw new TypeError(`the query '${name}' is not among the client's queries`)
     return store
   }
-}
-
-/** An active's answer is as good as it gets; of others the newer generation counts, then the fresher state. */
-function valueOf(reply: Reply): number {
-  switch (reply.kind) {
-    case 'bad-request':
-      return Number.POSITIVE_INFINITY
-    case 'answer':
-    case 'not-found': {
-      const { role, generation, staleMs } = reply.source
-      return role === 'active' ? Number.POSITIVE_INFINITY : generation + 2 + 1 / (1 + staleMs)
-    }
-    default:
-      return 0
-  }
-}
-
-function outcomeOf<T>(reply: Reply): QueryOutcome<T> {
-  switch (reply.kind) {
-    case 'answer':
-      return { kind: 'ok', result: reply.result as T, source: reply.source }
-    case 'not-found':
-    case 'bad-request':
-      return reply
-    default:
-      throw new Error(`${reply.kind} is no answer`)
-  }
-}
-
-/** What to say of a round in which nobody answered. */
-function reasonOf(refusals: readonly Reply[]): NoAnswer | undefined {
-  const stale = refusals.filter((reply) => reply.kind === 'too-stale')
-  const [freshest] = stale.sort((a, b) => a.source.staleMs - b.source.staleMs)
-  if (freshest !== undefined) return freshest
-  if (refusals.some(({ kind }) => kind === 'unauthorized')) return { kind: 'unauthorized' }
-  return refusals.length > 0 ? { kind: 'no-owner' } : undefined
-}
-
-/** Of several reasons the one to tell. */
-const GRAVITY: Readonly<Record<NoAnswer['kind'], number>> = {
-  'no-owner': 0,
-  'too-stale': 1,
-  'bad-request': 2,
-  unauthorized: 3,
-}
-
-function isNoAnswer(outcome: QueryOutcome<unknown>): outcome is NoAnswer {
-  return outcome.kind in GRAVITY
-}
-
-function noStore(store: string): NoAnswer {
-  return { kind: 'bad-request', message: `the application has no store '${store}'` }
 }
