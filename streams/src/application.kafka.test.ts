@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { KafkaStreams, type KafkaStreamsOptions } from './application.js'
+import type { RestoreEvent } from './changelog/restore-progress.js'
 import { KafkaAdmin } from './kafka/admin.js'
 import { KafkaClient } from './kafka/client.js'
 import type { KafkaLog } from './kafka/config.js'
@@ -174,8 +175,18 @@ describe('an application', () => {
     await first.close()
     started.splice(0)
     await rm(join(directory, 'a'), { recursive: true })
-    await start('a')
+    const again = createApp('a')
+    const events: RestoreEvent[] = []
+    again.onRestore((event) => events.push(event))
+    await again.start()
     await settled()
+    const ends = events.filter(({ kind }) => kind === 'completed')
+    expect(ends.reduce((sum, { restored }) => sum + restored, 0)).toBeGreaterThanOrEqual(10)
+    for (const { task } of ends) {
+      const told = events.filter((event) => event.task === task)
+      expect(told.map(({ kind }) => kind).join(' ')).toMatch(/^started( progress)+ completed$/)
+      expect(told.at(-1)).toMatchObject({ remaining: 0, etaSeconds: 0 })
+    }
     await send(10, 10)
     await settled()
   })

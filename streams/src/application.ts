@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { Registry } from 'prom-client'
+import { RestoreProgress, type RestoreListener } from './changelog/restore-progress.js'
 import { StreamsError } from './errors.js'
 import { failpoint } from './failpoints.js'
 import { KafkaClient } from './kafka/client.js'
@@ -107,6 +108,7 @@ export class KafkaStreams {
   readonly #directory: StateDirectory
   readonly #client: KafkaClient
   readonly #stateListeners: ((state: KafkaStreamsState, previous: KafkaStreamsState) => void)[] = []
+  readonly #restores = new RestoreProgress()
   readonly #fatalListeners: ((error: Error) => void)[] = []
   #state: KafkaStreamsState = 'CREATED'
   #instance: StreamInstance | undefined
@@ -150,6 +152,11 @@ export class KafkaStreams {
     this.#fatalListeners.push(listener)
   }
 
+  /** Told how the state of each task is restored: see RestoreEvent. The listener must not throw. */
+  onRestore(listener: RestoreListener): void {
+    this.#restores.listen(listener)
+  }
+
   /**
    * Takes the state directory and starts to work; resolves when that has begun. A Kafka that is away is waited for.
    * @throws StreamsError LOCKED or STATE; CodecMissing when the compression cannot be loaded on this platform
@@ -173,9 +180,10 @@ export class KafkaStreams {
       metrics: createMetrics(metrics, {
         inputLag: () => this.#inputLag(),
         cache: () => this.#instance?.cache,
-        restoring: () => this.#instance?.tasks.restores.list() ?? [],
+        restoring: () => this.#restores.list(),
         standbys: () => this.#standbys(),
       }),
+      restores: this.#restores,
       directory: this.#directory,
       makeEngine: this.#options.makeEngine ?? engineFactory('leveldb'),
       stateCleanupDelayMs: this.#options.stateCleanupDelayMs ?? 24 * 3_600_000,

@@ -1,5 +1,6 @@
 /** The public face of the runtime: what an application is written with. */
 export { KafkaStreams, type KafkaStreamsOptions, type KafkaStreamsState, type TaskStatus } from './application.js'
+export type { RestoreEvent, RestoreListener, TaskRestore } from './changelog/restore-progress.js'
 export { StreamsError, type StreamsErrorCode } from './errors.js'
 export type {
   ErrorDecision,

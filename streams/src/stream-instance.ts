@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { RestoreProgress } from './changelog/restore-progress.js'
 import type { IntervalProducer } from './commit/interval-producer.js'
 import { CommitPipeline } from './commit/commit-pipeline.js'
 import { messageOf, StreamsError } from './errors.js'
@@ -46,6 +47,7 @@ export interface InstanceOptions {
   client: KafkaClient
   log: KafkaLog
   metrics: StreamsMetrics
+  restores: RestoreProgress
   directory: StateDirectory
   makeEngine: EngineFactory
   stateCleanupDelayMs: number
@@ -163,6 +165,7 @@ export class StreamInstance {
       admin: this.#admin,
       log,
       metrics,
+      restores: options.restores,
       directory,
       makeEngine: options.makeEngine,
       stateCleanupDelayMs: options.stateCleanupDelayMs,

@@ -1,5 +1,5 @@
 import { ChangelogReader } from './changelog/changelog-reader.js'
-import { RestoreProgress } from './changelog/restore-progress.js'
+import type { RestoreProgress } from './changelog/restore-progress.js'
 import {
   LOCAL_STATE_NOT_USED,
   prepareStandbys,
@@ -30,6 +30,8 @@ export interface TaskManagerOptions {
   admin: KafkaAdmin
   log: KafkaLog
   metrics: StreamsMetrics
+  /** Told how restores go on. */
+  restores: RestoreProgress
   directory: StateDirectory
   makeEngine: EngineFactory
   /** State of tasks that are not ours any more is removed after so long. */
@@ -62,8 +64,6 @@ const NOTHING: Role = { active: [], standby: [], warmup: [] }
  * what it lacks, which is next to nothing.
  */
 export class TaskManager {
-  /** How the restores that are under way go on. */
-  readonly restores = new RestoreProgress()
   readonly #options: TaskManagerOptions
   readonly #reader: ChangelogReader
   readonly #tasks = new Map<string, StreamTask>()
@@ -80,7 +80,7 @@ export class TaskManager {
     this.#options = options
     this.#reader = new ChangelogReader(options.client, {
       log: options.log,
-      restores: this.restores,
+      restores: options.restores,
       onStandbyFailure: (taskId, error) => {
         const task = this.#tasks.get(taskId)
         if (task?.status === 'STANDBY') this.#suspendStandby(task)

@@ -9,6 +9,18 @@ export interface TaskRestore {
   readonly etaSeconds: number
 }
 
+/**
+ * Told when a task's restore begins, after each piece of changelog that was applied, and when it ends: `completed`, or
+ * `suspended` by a rebalance or a failure, after which it begins again from where it was.
+ */
+export interface RestoreEvent extends TaskRestore {
+  readonly kind: 'started' | 'progress' | 'completed' | 'suspended'
+  /** Changelog records applied since it began. */
+  readonly restored: number
+}
+
+export type RestoreListener = (event: RestoreEvent) => void
+
 interface Running {
   readonly beganAtMs: number
   readonly first: number
@@ -23,33 +35,49 @@ interface Running {
  */
 export class RestoreProgress {
   readonly #running = new Map<string, Running>()
+  readonly #listeners: RestoreListener[] = []
 
   constructor(private readonly now: () => number = () => performance.now()) {}
+
+  /** Called in the middle of things: it must not throw. */
+  listen(listener: RestoreListener): void {
+    this.#listeners.push(listener)
+  }
 
   /**
    * A restore begins, or has come further.
    * @param applied records replayed by this report's chunk
    */
   report(task: string, { remaining, applied }: { remaining: number; applied: number }): void {
-    let running = this.#running.get(task)
-    if (running === undefined) {
-      running = { beganAtMs: this.now(), first: remaining, remaining, applied: 0 }
-      this.#running.set(task, running)
-    }
+    const known = this.#running.get(task)
+    const running = known ?? { beganAtMs: this.now(), first: remaining, remaining, applied: 0 }
+    this.#running.set(task, running)
     running.remaining = remaining
     running.applied += applied
+    this.#tell(known === undefined ? 'started' : 'progress', task, running)
   }
 
   /** The task is complete, or is not restored any more. */
   done(task: string): void {
+    const running = this.#running.get(task)
+    if (running === undefined) return
     this.#running.delete(task)
+    this.#tell(running.remaining === 0 ? 'completed' : 'suspended', task, running)
   }
 
   list(): TaskRestore[] {
-    return [...this.#running].map(([task, { beganAtMs, first, remaining, applied }]) => {
-      const seconds = (this.now() - beganAtMs) / 1000
-      const recordsPerSecond = seconds > 0 ? applied / seconds : 0
-      return { task, remaining, recordsPerSecond, etaSeconds: remaining * (seconds / (first - remaining)) || 0 }
-    })
+    return [...this.#running].map(([task, running]) => this.#describe(task, running))
+  }
+
+  #describe(task: string, { beganAtMs, first, remaining, applied }: Running): TaskRestore {
+    const seconds = (this.now() - beganAtMs) / 1000
+    const recordsPerSecond = seconds > 0 ? applied / seconds : 0
+    return { task, remaining, recordsPerSecond, etaSeconds: remaining * (seconds / (first - remaining)) || 0 }
+  }
+
+  #tell(kind: RestoreEvent['kind'], task: string, running: Running): void {
+    if (this.#listeners.length === 0) return
+    const event = { kind, restored: running.applied, ...this.#describe(task, running) }
+    for (const listener of this.#listeners) listener(event)
   }
 }
