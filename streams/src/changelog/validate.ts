@@ -261,8 +261,9 @@ async function distrust({ applicationId, log }: ValidateContext, task: StreamTas
 
 /** State that missed a tombstone would bring a deleted key back; half of the time tombstones are kept is the limit. */
 function tooOld({ state, currentUntilMs }: StreamTask): string | undefined {
-  const sinceMs = Math.min(Date.now() - state.meta.persistedAtMs, performance.now() - currentUntilMs)
-  const old = state.found && sinceMs > DELETE_RETENTION_MS / 2
+  const { persistedAtMs } = state.meta
+  const sinceMs = Math.min(Date.now() - persistedAtMs, performance.now() - currentUntilMs)
+  const old = persistedAtMs > 0 && sinceMs > DELETE_RETENTION_MS / 2
   return old ? 'it is so old that deletions may be missing' : undefined
 }
 
