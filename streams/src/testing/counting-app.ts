@@ -5,6 +5,7 @@
  * that signal when it comes by that failpoint for the nth time. APP_UNFENCED=1 commits offsets as KafkaJS does, without
  * the group's generation, to show that the tests notice. APP_QUERIES=1 answers queries, at a URL that it tells.
  * APP_GUARANTEE=at-least-once does without transactions.
+ * APP_ENGINE=leveldb|rocksdb|memory is where it keeps its state.
  */
 import { once } from 'node:events'
 import { writeSync } from 'node:fs'
@@ -14,6 +15,7 @@ import { onFailpoint } from '../failpoints.js'
 import { TransactionalProducer } from '../kafka/transactional-producer.js'
 import { startQueryServer } from '../queries/start-query-server.js'
 import { utf8 } from '../serde.js'
+import { engineFactory, type EngineName } from '../state/engines.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { number, sums } from './counting-store.js'
 
@@ -79,10 +81,17 @@ const app = new KafkaStreams(builder.build(), {
   ...(port !== undefined && { endpoint: `http://127.0.0.1:${port}` }),
   ...(guarantee === 'at-least-once' && { guarantee }),
   ...(standbys && { standbyReplicas: Number(standbys) }),
+  makeEngine: engineFactory((process.env['APP_ENGINE'] ?? 'leveldb') as EngineName),
   ...(acceptableLag && { acceptableRecoveryLag: Number(acceptableLag) }),
   log: { debug: () => undefined, info: tell('info'), warn: tell('warn'), error: tell('error') },
 })
-app.onFatal(() => process.exit(70))
+app.onFatal((error) => {
+  tell('error')({ reason: error.message }, 'ended by an error')
+  process.exit(70)
+})
 process.on('SIGTERM', () => void app.close().then(() => process.exit(0)))
 if (port !== undefined) tell('info')({ url: (await startQueryServer(app, { port })).url }, 'queries are answered')
-await app.start()
+await app.start().catch((error: Error) => {
+  tell('error')({ reason: error.message }, 'could not start')
+  process.exit(1)
+})

@@ -14,6 +14,7 @@ import { visitRecords } from '../kafka/records/decode.js'
 import { until } from '../kafka/testing/test-cluster.js'
 import type { ProcessingGuarantee } from '../stream-instance.js'
 import { TopicReader } from '../kafka/topic-reader.js'
+import type { EngineName } from '../state/engines.js'
 
 const quiet: KafkaLog = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
@@ -27,6 +28,7 @@ export interface Line {
   warmup?: string[]
   failpoint?: Failpoint
   url?: string
+  reason?: string
 }
 
 export interface AppOptions {
@@ -40,6 +42,8 @@ export interface AppOptions {
   unfenced?: boolean
   /** Answers queries, at its `url`. */
   queries?: boolean
+  /** Where it keeps its state; default LevelDB. */
+  engine?: EngineName
 }
 
 /** One process of the application (counting-app.ts, as built), and everything it told. */
@@ -82,6 +86,11 @@ export class CountingProcess {
 
   get isRunning(): boolean {
     return this.state === 'RUNNING'
+  }
+
+  /** Null while it runs, and when a signal ended it. */
+  get exitCode(): number | null {
+    return this.#child.exitCode
   }
 
   get hasEnded(): boolean {
@@ -144,10 +153,8 @@ export class CountingGroup {
     return group
   }
 
-  start(
-    instance: string,
-    { failpoint, standbys, acceptableLag, unfenced, guarantee, queries }: AppOptions = {},
-  ): CountingProcess {
+  start(instance: string, options: AppOptions = {}): CountingProcess {
+    const { failpoint, standbys, acceptableLag, unfenced, guarantee, queries, engine = 'leveldb' } = options
     const { name, signal, nth = 1 } = failpoint ?? {}
     const app = new CountingProcess(instance, {
       ...process.env,
@@ -159,6 +166,7 @@ export class CountingGroup {
       APP_GUARANTEE: guarantee ?? '',
       APP_UNFENCED: unfenced ? '1' : '',
       APP_QUERIES: queries ? '1' : '',
+      APP_ENGINE: engine,
       APP_STANDBYS: standbys === undefined ? '' : String(standbys),
       APP_ACCEPTABLE_LAG: acceptableLag === undefined ? '' : String(acceptableLag),
     })
