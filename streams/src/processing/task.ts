@@ -135,11 +135,11 @@ export class TaskProcessor {
 
   /**
    * Runs every record of a chunk through the graph.
-   * @param poison a record that is known to fail and is left out or put aside instead
+   * @param poison records that are known to fail and are left out or put aside instead, by offset
    * @returns how many records there were
    * @throws ProcessingError with the record; StreamsError DESERIALIZATION, PRODUCTION or HANDLER to stop
    */
-  process(chunk: FetchedChunk, poison?: PoisonRecord): number {
+  process(chunk: FetchedChunk, poison: readonly PoisonRecord[] = []): number {
     const visit = this.visitor(chunk.topic, poison)
     const { createdAt, value: serde } = this.graph.sources.get(chunk.topic)!.spec
     let handle = visit
@@ -176,7 +176,7 @@ export class TaskProcessor {
   }
 
   /** Runs one record of a topic through the graph, read in place from `bytes`; an end before its start means null. */
-  visitor(topic: string, poison?: PoisonRecord): RecordReader {
+  visitor(topic: string, poison: readonly PoisonRecord[] = []): RecordReader {
     const { spec, forward } = this.graph.sources.get(topic)!
     const { key: keySerde, value: valueSerde, timestamp, check } = spec
     const { clock } = this
@@ -184,26 +184,32 @@ export class TaskProcessor {
     const { record } = context
     const errors = this.#inputErrors
     const name = nameOfNode(spec)
-    const poisonOffset = poison?.offset
+    let nextPoison = 0
+    let poisonOffset = poison[0]?.offset ?? Number.POSITIVE_INFINITY
     return (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd, headersStart) => {
       let key: unknown
       let value: unknown
       let eventMs = timestampMs
-      if (offset === poisonOffset) {
-        const failed = errors.contextOf(
-          name,
-          topic,
-          offset,
-          timestampMs,
-          bytes,
-          keyStart,
-          keyEnd,
-          valueStart,
-          valueEnd,
-          headersStart,
-        )
-        errors.giveUp('processing', poison!.decision, spec, failed, poison!.error)
-        return
+      if (offset >= poisonOffset) {
+        let known = poison[nextPoison]
+        while (known !== undefined && known.offset < offset) known = poison[++nextPoison]
+        poisonOffset = known?.offset ?? Number.POSITIVE_INFINITY
+        if (known?.offset === offset) {
+          const failed = errors.contextOf(
+            name,
+            topic,
+            offset,
+            timestampMs,
+            bytes,
+            keyStart,
+            keyEnd,
+            valueStart,
+            valueEnd,
+            headersStart,
+          )
+          errors.giveUp('processing', known.decision, spec, failed, known.error)
+          return
+        }
       }
       try {
         if (keyEnd < keyStart) throw new TypeError('the record has no key')
