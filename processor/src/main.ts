@@ -33,6 +33,7 @@ runProcess({
       guarantee: settings.GUARANTEE,
       commitIntervalMs: settings.COMMIT_INTERVAL_MS,
       maxIntervalRecords: settings.COMMIT_RECORDS,
+      standbyReplicas: settings.STANDBY_REPLICAS,
       cacheBytes: settings.CACHE_MB * 2 ** 20,
       sessionTimeoutMs: settings.SESSION_TIMEOUT_MS,
       ...(settings.REPLICATION_FACTOR > 0 && { replicationFactor: settings.REPLICATION_FACTOR }),

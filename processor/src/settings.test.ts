@@ -13,6 +13,7 @@ test('nothing has to be set', () => {
     STATE_ENGINE: 'leveldb',
     COMMIT_RECORDS: 20_000,
     CACHE_MB: 128,
+    STANDBY_REPLICAS: 1,
     SINK: 'inside',
     DAY_TIME_ZONE: 'UTC',
   })

@@ -37,6 +37,10 @@ export const PROCESSOR_SETTINGS = {
     default: 'exactly-once',
     desc: 'at-least-once = without transactions: a crash may count some trades again',
   }),
+  STANDBY_REPLICAS: integer(
+    0,
+    10,
+  )({ default: 1, desc: 'copies of each state that other processors keep warm: they answer and take over at once' }),
   CACHE_MB: integer(1, 1_048_576)({ default: 128, desc: 'MiB for the live objects of all stores of the process' }),
   SESSION_TIMEOUT_MS: integer(
     6_000,

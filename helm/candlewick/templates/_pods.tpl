@@ -141,6 +141,7 @@ APPLICATION_ID: applicationId
 DAY_TIME_ZONE: dayTimeZone
 COMMIT_INTERVAL_MS: processor.commitIntervalMs
 COMMIT_RECORDS: processor.commitRecords
+STANDBY_REPLICAS: processor.standbyReplicas
 GUARANTEE: processor.guarantee
 CACHE_MB: processor.cacheMb
 SESSION_TIMEOUT_MS: processor.sessionTimeoutMs
