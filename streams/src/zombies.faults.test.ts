@@ -60,3 +60,27 @@ describe.concurrent('a process frozen past its session', () => {
     await expect(wakesUp('commit.frozen', scenario)).rejects.toThrow(/came to|exact/)
   })
 })
+
+describe.concurrent('a transaction that a killed process left open', () => {
+  it.each(['commit.produced', 'commit.offsets-sent'] as const)(
+    'at %s is ended by the survivor before it takes the tasks, not by the broker in its own time',
+    async (name) => {
+      const group = await CountingGroup.create(inject('kafkaBrokers'), { partitions: PARTITIONS })
+      try {
+        const victim = group.start('a', { failpoint: { name, signal: 'SIGKILL', nth: 5 } })
+        const survivor = group.start('b')
+        await Promise.all([victim.running(), survivor.running()])
+        group.load()
+        await victim.ended()
+        await until(() => survivor.assigned?.tasks.length === PARTITIONS, 'the survivor has all tasks')
+        const told = survivor.lines.map(({ message }) => message)
+        const fenced = told.indexOf('ended what was left of an instance that is gone')
+        expect(fenced).toBeGreaterThan(0)
+        expect(fenced).toBeLessThan(told.lastIndexOf('tasks assigned'))
+        await group.exact()
+      } finally {
+        await group.close()
+      }
+    },
+  )
+})
