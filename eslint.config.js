@@ -24,6 +24,8 @@ const PURE = [
   'processor/src/market/**/*.ts',
   'streams/src/topology/**/*.ts',
   'streams/src/membership/assignor.ts',
+  'streams/src/queries/role.ts',
+  'streams/src/queries/page-merge.ts',
   'query-api/src/ws/session.ts',
 ]
 
