@@ -4,12 +4,12 @@ import type { IntervalProducer } from './commit/interval-producer.js'
 import { CommitPipeline } from './commit/commit-pipeline.js'
 import { messageOf, StreamsError } from './errors.js'
 import { failpoint } from './failpoints.js'
+import { causeOf, Failures } from './failures.js'
 import { AtLeastOnceProducer } from './kafka/at-least-once-producer.js'
 import { KafkaAdmin } from './kafka/admin.js'
 import type { KafkaClient } from './kafka/client.js'
 import type { KafkaLog } from './kafka/config.js'
 import { KafkaError } from './kafka/errors.js'
-import type { FetchedChunk } from './kafka/fetched-chunk.js'
 import { Fetcher } from './kafka/fetcher.js'
 import { GroupMember, type GroupGeneration } from './kafka/group-member.js'
 import type { Compression } from './kafka/records/compression.js'
@@ -25,7 +25,7 @@ import { createAssignor } from './membership/leader.js'
 import type { RollbackCause, StreamsMetrics } from './metrics.js'
 import { decide, defaultDecision, type ErrorHandlers } from './processing/error-handlers.js'
 import { PoisonRecords } from './processing/poison-records.js'
-import { QuietPartitions } from './processing/quiet-partitions.js'
+import { RecordLoop } from './record-loop.js'
 import { leaseOf, ownedUntilMs, type Membership } from './queries/role.js'
 import type { EngineFactory } from './state/engine.js'
 import { CacheBudget } from './state/cache-budget.js'
@@ -73,12 +73,8 @@ export interface InstanceOptions {
 const FETCH_AHEAD_BYTES = 16 << 20
 const MAX_INTERVAL_BYTES = 6 << 20
 const MIN_COMMIT_INTERVAL_MS = 20
-const LONGEST_WAIT_MS = 500
 /** So often the leader is told at most that standbys it waits for are warm. */
 const WARM_TOLD_EVERY_MS = 10_000
-const MAX_BACKOFF_MS = 2_000
-/** As often may an error that nobody can name roll us back before the application stops. */
-const MAX_SAME_FAILURES = 3
 
 /**
  * One member of the application's group at work: joins, takes its tasks, reads, processes, commits, and rolls back.
@@ -93,7 +89,6 @@ export class StreamInstance {
   readonly #fetcher: Fetcher
   readonly #commits: CommitPipeline
   readonly #tasks: TaskManager
-  readonly #quiet: QuietPartitions
   readonly #startedAtMs = Date.now()
   #plan: readonly TaskPlan[] = []
   #assignment: AssignmentMap | undefined
@@ -106,21 +101,21 @@ export class StreamInstance {
   /** When the leader was last told that standbys it waits for are warm. */
   #toldWarmAtMs = Number.NEGATIVE_INFINITY
   #failure: { error: unknown } | undefined
-  #failures = 0
-  #lastFailure = ''
-  readonly #poison: PoisonRecords
+  readonly #failures: Failures
+  readonly #records: RecordLoop
   readonly #stopping = new AbortController()
 
   constructor(options: InstanceOptions) {
     this.#options = options
     const { client, applicationId, directory, log, metrics } = options
     this.#admin = new KafkaAdmin(client)
-    this.#poison = new PoisonRecords((record, error) => {
+    const poison = new PoisonRecords((record, error) => {
       const { onProcessingError = options.handlers.onProcessingError, deadLetterTopic } = options.topology.sourceOf(
         record.topic,
       )!
       return decide(onProcessingError ?? defaultDecision(deadLetterTopic), record, error)
     })
+    this.#failures = new Failures(poison, log)
     this.cache = new CacheBudget(options.cacheBytes)
     const [transactionalId, timeoutMs] = [this.#transactionalId, options.transactionTimeoutMs]
     const exactlyOnce = options.guarantee === 'exactly-once'
@@ -153,8 +148,8 @@ export class StreamInstance {
       minIntervalMs: Math.min(MIN_COMMIT_INTERVAL_MS, options.commitIntervalMs),
       onSettled: () => this.#fetcher.wake(),
       afterCommit: async (tasks) => {
-        this.#failures = 0
-        this.#poison.committed(tasks)
+        this.#failures.committed()
+        poison.committed(tasks)
         for (const task of tasks) metrics.expired.inc(await task.expire())
       },
     })
@@ -177,7 +172,6 @@ export class StreamInstance {
       onFailure: this.#onFailure,
       wake: () => this.#fetcher.wake(),
     })
-    this.#quiet = new QuietPartitions(this.#fetcher)
     this.#member = new GroupMember(client, {
       groupId: applicationId,
       topics: options.topology.sourceTopics,
@@ -204,6 +198,15 @@ export class StreamInstance {
       onMemberId: (memberId) => directory.rememberMemberId(memberId),
     })
     this.#member.onChange = () => this.#fetcher.wake()
+    this.#records = new RecordLoop({
+      fetcher: this.#fetcher,
+      tasks: this.#tasks,
+      commits: this.#commits,
+      poison,
+      generation: () =>
+        this.#member.state === 'stable' && this.#failure === undefined ? this.#member.generation : undefined,
+      onFailure: this.#onFailure,
+    })
   }
 
   get tasks(): TaskManager {
@@ -242,7 +245,7 @@ export class StreamInstance {
     while (!this.#stopping.signal.aborted) {
       try {
         await this.#getReady()
-        await this.#step()
+        await this.#records.step()
         this.#throwFailure()
       } catch (error) {
         if (!this.#stopping.signal.aborted) await this.#rollBack(error)
@@ -429,77 +432,6 @@ export class StreamInstance {
     return this.#assignment?.members.find((member) => member.memberId === memberId)
   }
 
-  async #step(): Promise<void> {
-    const chunk = await this.#fetcher.poll(this.#waitMs())
-    if (this.#member.state !== 'stable' || this.#failure !== undefined) return
-    if (chunk?.records != null) await this.#process(chunk)
-    this.#commitIfDue()
-  }
-
-  async #process(chunk: FetchedChunk): Promise<void> {
-    const task = this.#tasks
-      .running()
-      .find(
-        ({ partition, processor }) =>
-          partition === chunk.partition && processor.inputs.get(chunk.topic) === chunk.fetchOffset,
-      )
-    const generation = this.#member.generation
-    if (task === undefined || generation === undefined) return
-    if (this.#commits.isFull) {
-      await this.#commits.settled()
-      if (this.#failure !== undefined || this.#member.state !== 'stable') {
-        // Not processed: it is fetched again.
-        this.#fetcher.assign(task.inputs)
-        return
-      }
-      if (this.#commits.isFull) this.#freeze(generation)
-    }
-    const nowMs = performance.now()
-    this.#commits.begin(generation, nowMs)
-    const count = task.processor.process(chunk, this.#poison.of(chunk.topic, chunk.partition))
-    if (count > 0) task.lastRecordAtMs = nowMs
-    this.#commits.processed(count)
-  }
-
-  #commitIfDue(): void {
-    const generation = this.#member.generation
-    if (this.#commits.busy || generation === undefined) return
-    const nowMs = performance.now()
-    const due = this.#commits.hasWork && (this.#commits.isFull || nowMs >= this.#commits.dueAtMs(this.#inputIsLight))
-    if (due || this.#announcementDueAtMs() <= nowMs || this.#quiet.dueAmong(this.#tasks.running(), nowMs)) {
-      this.#freeze(generation)
-    }
-  }
-
-  #freeze(generation: GroupGeneration): void {
-    const nowMs = performance.now()
-    const tasks = this.#tasks
-      .running()
-      .filter(
-        (task) => task.processor.touched || task.processor.nextAnnouncementMs <= nowMs || this.#quiet.advance(task),
-      )
-    if (tasks.length > 0) this.#commits.start(tasks, generation, this.#onFailure)
-  }
-
-  get #inputIsLight(): boolean {
-    return this.#fetcher.bufferedBytes === 0
-  }
-
-  #announcementDueAtMs(): number {
-    return Math.min(
-      Number.POSITIVE_INFINITY,
-      ...this.#tasks.running().map(({ processor }) => processor.nextAnnouncementMs),
-    )
-  }
-
-  /** Until something is to be done although nothing was fetched. */
-  #waitMs(): number {
-    if (this.#commits.busy) return LONGEST_WAIT_MS
-    const nowMs = performance.now()
-    const commitMs = this.#commits.hasWork ? this.#commits.dueAtMs(this.#inputIsLight) - nowMs : LONGEST_WAIT_MS
-    return Math.max(0, Math.min(LONGEST_WAIT_MS, commitMs, this.#announcementDueAtMs() - nowMs))
-  }
-
   /** Told by a commit or a restore that runs beside the loop. */
   readonly #onFailure = (error: unknown): void => {
     this.#failure ??= { error }
@@ -515,9 +447,7 @@ export class StreamInstance {
   /** Goes back to the last commit, and stops for what that does not mend. */
   async #rollBack(error: unknown): Promise<void> {
     await this.#discard(causeOf(error))
-    this.#judge(error)
-    const backoffMs = Math.min(MAX_BACKOFF_MS, 50 * 2 ** Math.min(this.#failures, 6))
-    await delay(backoffMs * (0.5 + Math.random() / 2))
+    await delay(this.#failures.judge(error))
   }
 
   /**
@@ -535,27 +465,4 @@ export class StreamInstance {
     this.#producerReady = false
     this.#options.metrics.rollbacks.inc({ cause })
   }
-
-  /** Throws what a rollback does not mend. */
-  #judge(error: unknown): void {
-    const { log } = this.#options
-    const retriable = error instanceof KafkaError && error.kind !== 'fatal'
-    const damaged = error instanceof StreamsError && error.code === 'STATE_DAMAGED'
-    if (error instanceof StreamsError && error.code !== 'PROCESSING' && !damaged) throw error
-    if (error instanceof KafkaError && error.kind === 'fatal' && error.name !== 'OFFSET_OUT_OF_RANGE') throw error
-    if (error instanceof StreamsError && !damaged && !this.#poison.failed(error)) throw error
-    const name = messageOf(error)
-    this.#failures = retriable || name === this.#lastFailure ? this.#failures + 1 : 1
-    this.#lastFailure = name
-    const known = retriable || error instanceof StreamsError
-    if (!known && this.#failures >= MAX_SAME_FAILURES) throw error
-    if (this.#failures <= 1) log.warn({ reason: messageOf(error) }, 'rolled back to the last commit')
-  }
-}
-
-/** What made an interval worthless, for a label. */
-function causeOf(error: unknown): RollbackCause {
-  if (error instanceof StreamsError) return error.code === 'PROCESSING' ? 'processing' : 'other'
-  if (!(error instanceof KafkaError)) return 'other'
-  return error.kind === 'fenced' ? 'fenced' : 'kafka'
 }

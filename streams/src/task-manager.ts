@@ -116,7 +116,8 @@ export class TaskManager {
   async openStored(plan: readonly TaskPlan[]): Promise<void> {
     this.#plan = new Map(plan.map((task) => [task.id, task]))
     const stored = await this.#options.directory.storedTasks()
-    await Promise.all(stored.filter((id) => this.#plan.has(id)).map((id) => this.#open(id)))
+    const ours = stored.filter((id) => this.#plan.has(id) && !this.#tasks.has(id))
+    await allDone(ours.map((id) => this.#open(id)))
   }
 
   /** Nothing is processed any more before it was validated again; standbys are kept up. `knownUntilMs`: see StreamTask. */
@@ -138,9 +139,9 @@ export class TaskManager {
       }
     }
     const wanted = new Set([...role.active, ...role.standby])
-    await Promise.all([...this.#tasks.values()].filter(({ id }) => !wanted.has(id)).map((task) => this.#close(task)))
+    await allDone([...this.#tasks.values()].filter(({ id }) => !wanted.has(id)).map((task) => this.#close(task)))
     await failpoint('rebalance.tasks-closed')
-    await Promise.all([...wanted].filter((id) => !this.#tasks.has(id)).map((id) => this.#open(id)))
+    await allDone([...wanted].filter((id) => !this.#tasks.has(id)).map((id) => this.#open(id)))
     await failpoint('rebalance.tasks-opened')
     this.#role = role
     this.#countTasks()
@@ -347,4 +348,11 @@ export class TaskManager {
     tasks.reset()
     for (const { status } of this.#tasks.values()) tasks.inc({ state: status })
   }
+}
+
+/** Waits for all of it, also when one fails: what is tried again must not meet what is still under way. */
+async function allDone(work: readonly Promise<void>[]): Promise<void> {
+  const outcomes = await Promise.allSettled(work)
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }

@@ -1,0 +1,54 @@
+import { messageOf, StreamsError } from './errors.js'
+import type { KafkaLog } from './kafka/config.js'
+import { KafkaError } from './kafka/errors.js'
+import type { RollbackCause } from './metrics.js'
+import type { PoisonRecords } from './processing/poison-records.js'
+
+const FIRST_BACKOFF_MS = 50
+const MOST_BACKOFF_MS = 2_000
+/** As often may an error that nobody can name roll us back before the application stops. */
+const MAX_SAME_FAILURES = 3
+
+/** Tells failures that a rollback mends from those it does not, and how long to wait between two tries. */
+export class Failures {
+  #inARow = 0
+  #last = ''
+
+  constructor(
+    private readonly poison: PoisonRecords,
+    private readonly log: KafkaLog,
+  ) {}
+
+  /** Something went through: what failed before is mended. */
+  committed(): void {
+    this.#inARow = 0
+  }
+
+  /**
+   * Everything was rolled back because of this error.
+   * @returns how long to wait before going on, ms: random within bounds that grow, so that instances do not try in step
+   * @throws the error itself when going on would only fail again
+   */
+  judge(error: unknown): number {
+    const retriable = error instanceof KafkaError && error.kind !== 'fatal'
+    const damaged = error instanceof StreamsError && error.code === 'STATE_DAMAGED'
+    if (error instanceof StreamsError && error.code !== 'PROCESSING' && !damaged) throw error
+    if (error instanceof KafkaError && error.kind === 'fatal' && error.name !== 'OFFSET_OUT_OF_RANGE') throw error
+    if (error instanceof StreamsError && !damaged && !this.poison.failed(error)) throw error
+    const name = messageOf(error)
+    this.#inARow = retriable || name === this.#last ? this.#inARow + 1 : 1
+    this.#last = name
+    const known = retriable || error instanceof StreamsError
+    if (!known && this.#inARow >= MAX_SAME_FAILURES) throw error
+    if (this.#inARow <= 1) this.log.warn({ reason: name }, 'rolled back to the last commit')
+    const backoffMs = Math.min(MOST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(this.#inARow, 6))
+    return backoffMs * (0.5 + Math.random() / 2)
+  }
+}
+
+/** What made an interval worthless, for a label. */
+export function causeOf(error: unknown): RollbackCause {
+  if (error instanceof StreamsError) return error.code === 'PROCESSING' ? 'processing' : 'other'
+  if (!(error instanceof KafkaError)) return 'other'
+  return error.kind === 'fenced' ? 'fenced' : 'kafka'
+}
