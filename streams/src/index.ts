@@ -23,7 +23,7 @@ export {
   type ScanOptions,
   type WindowView,
 } from './queries/task-view.js'
-export { utf8, type Serde } from './serde.js'
+export { json, utf8, type Serde } from './serde.js'
 export type { Engine, EngineFactory, EngineSnapshot, EngineWrite } from './state/engine.js'
 export { engineFactory, ENGINES, type EngineName } from './state/engines.js'
 export type { StoredWindow } from './state/window-store.js'
@@ -38,6 +38,7 @@ export {
   type Aggregator,
   type ConsumedOptions,
   type ProducedOptions,
+  type ValueProcessor,
 } from './topology/builder.js'
 export type { Announcement, EmitOptions, RecordContext } from './topology/nodes.js'
 export { keyValueStore, windowStore, type KeyValueStoreSpec, type WindowStoreSpec } from './topology/stores.js'

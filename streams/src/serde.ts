@@ -9,3 +9,15 @@ export const utf8: Serde<string> = {
   encode: (text) => Buffer.from(text, 'utf8'),
   decode: (bytes, start, end) => bytes.toString('utf8', start, end),
 }
+
+/**
+ * JSON texts.
+ * @param parse turns what was decoded into a value, and throws when it is none: such a record cannot be decoded. Without
+ *   it whatever is there is taken for a `T`: for what the application wrote itself.
+ */
+export function json<T>(parse: (value: unknown) => T = (value) => value as T): Serde<T> {
+  return {
+    encode: (value) => Buffer.from(JSON.stringify(value)),
+    decode: (bytes, start, end) => parse(JSON.parse(bytes.toString('utf8', start, end))),
+  }
+}

@@ -7,6 +7,7 @@ import { nameOfNode, type NodeOf, type NodeSpec } from '../topology/nodes.js'
 import type { SubTopology } from '../topology/topology.js'
 import { AggregateNode } from './aggregate-node.js'
 import { atNode } from './node-error.js'
+import { ProcessValuesNode } from './process-values-node.js'
 import { RollUpNode } from './roll-up-node.js'
 import type { Forward, NodeContext, StatefulNode } from './stateful-node.js'
 import { WindowedAggregateNode } from './windowed-aggregate-node.js'
@@ -93,6 +94,14 @@ export function wireTask(subTopology: SubTopology, options: TaskGraphOptions): T
             throw atNode(name, error)
           }
         }
+      case 'flat-map-values':
+        return (key, value) => {
+          try {
+            for (const one of spec.map(value, key)) forward(key, one)
+          } catch (error) {
+            throw atNode(name, error)
+          }
+        }
       case 'select-key':
         return (key, value) => {
           try {
@@ -117,6 +126,18 @@ export function wireTask(subTopology: SubTopology, options: TaskGraphOptions): T
         }
       case 'aggregate': {
         const node = new AggregateNode(spec, storeFor(spec.store) as KeyValueStore<unknown, unknown>, context, forward)
+        byId.set(id, node)
+        return (key, value) => {
+          try {
+            node.process(key, value)
+          } catch (error) {
+            throw atNode(name, error)
+          }
+        }
+      }
+      case 'process-values': {
+        const store = storeFor(spec.store) as KeyValueStore<unknown, unknown>
+        const node = new ProcessValuesNode(spec, store, context, forward)
         byId.set(id, node)
         return (key, value) => {
           try {

@@ -44,6 +44,8 @@ interface OutputRecord {
 export class TopologyTestDriver {
   readonly #tasks: DriverTask[]
   readonly #outputs: OutputRecord[] = []
+  /** What the topology wrote to topics that it reads: it sees them when they are committed. */
+  #ownInput: OutputRecord[] = []
   readonly #offsets = new Map<string, number>()
   readonly #partitions: number
   #wallClockMs: number
@@ -122,8 +124,21 @@ export class TopologyTestDriver {
     this.#quietSinceMs = this.#wallClockMs
   }
 
-  /** Announces what changed and stores it, as a commit does. */
+  /**
+   * Announces what changed and stores it, as a commit does. What was written to topics that the topology reads itself is
+   * handed to it then, and committed too, until nothing comes of it any more.
+   */
   async commit(): Promise<void> {
+    await this.#commitOnce()
+    while (this.#ownInput.length > 0) {
+      const records = this.#ownInput
+      this.#ownInput = []
+      for (const { topic, key, value, ...record } of records) this.pipe(topic, { key: key!, value: value!, ...record })
+      await this.#commitOnce()
+    }
+  }
+
+  async #commitOnce(): Promise<void> {
     for (const { engine, processor, expiry } of this.#tasks) {
       const { changes } = processor.freeze(this.#wallClockMs)
       for (const [store, writes] of changes) {
@@ -199,7 +214,9 @@ export class TopologyTestDriver {
 
   readonly #output: TaskOutput = {
     append: (topic, key, value, timestampMs, headers) => {
-      this.#outputs.push({ topic, partition: partitionFor(key, this.#partitions), key, value, timestampMs, headers })
+      const record = { topic, partition: partitionFor(key, this.#partitions), key, value, timestampMs, headers }
+      this.#outputs.push(record)
+      if (this.topology.sourceOf(topic) !== undefined) this.#ownInput.push(record)
     },
     deadLetter: (rejected) => {
       const timestampMs = this.#wallClockMs

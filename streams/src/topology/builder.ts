@@ -44,6 +44,12 @@ export interface ProducedOptions<K, V> {
 export type Aggregator<S, V> = (state: S, value: V, record: RecordContext) => S
 
 /**
+ * Called for each record, with the state of its key; may mutate `state` and return it, and hand on any number of values.
+ * `record` is reused: copy what you keep. For what is announced at commits its offset is -1.
+ */
+export type ValueProcessor<S, V, W> = (state: S, value: V, record: RecordContext, forward: (value: W) => void) => S
+
+/**
  * Builds a topology step by step; names and meanings are those of Kafka Streams' DSL.
  * A builder is used once: `build()` freezes what was described.
  */
@@ -138,6 +144,11 @@ export class KStream<K, V> {
     return this.#next({ kind: 'map-values', map } as NodeSpec)
   }
 
+  /** Turns each value into any number of others, in this order; the key stays. */
+  flatMapValues<W>(map: (value: V, key: K) => Iterable<W>): KStream<K, W> {
+    return this.#next({ kind: 'flat-map-values', map } as NodeSpec)
+  }
+
   /** Gives each record another key. Such a stream can be written to a topic, not grouped. */
   selectKey<K2>(select: (value: V, key: K) => K2): KStream<K2, V> {
     return new KStream(this.graph, this.graph.add(this.nodeId, { kind: 'select-key', select } as NodeSpec), true)
@@ -148,9 +159,23 @@ export class KStream<K, V> {
    * @throws TypeError after selectKey: write to a topic and read that one, so that equal keys meet on one partition
    */
   groupByKey(): KGroupedStream<K, V> {
-    if (this.rekeyed)
-      throw new TypeError('the key was changed: write to a topic with .to() and group what is read from it')
+    this.#checkKey()
     return new KGroupedStream(this.graph, this.nodeId)
+  }
+
+  /**
+   * Looks at each record beside the state that a store has for its key, and hands on what comes of it: at once and in the
+   * order of the records, where an aggregate announces once per commit. Kafka Streams' `processValues` with one store.
+   * @throws TypeError after selectKey, as groupByKey does
+   */
+  processValues<S, W>(
+    store: KeyValueStoreSpec<K, S>,
+    initializer: (key: K) => S,
+    processor: ValueProcessor<S, V, W>,
+  ): KStream<K, W> {
+    this.#checkKey()
+    this.graph.claimStore(store.name)
+    return this.#next({ kind: 'process-values', store, initializer, processor } as NodeSpec)
   }
 
   /** Writes each record to a topic; the partition is murmur2 of the key's bytes, as Java producers have it. */
@@ -159,6 +184,11 @@ export class KStream<K, V> {
     const deadLetterTopic = options.deadLetterTopic ?? this.graph.deadLetterTopicAbove(this.nodeId)
     const spec = { kind: 'sink', topic, key, value, timestamp, deadLetterTopic, onProductionError }
     this.graph.add(this.nodeId, spec as unknown as NodeSpec)
+  }
+
+  #checkKey(): void {
+    if (!this.rekeyed) return
+    throw new TypeError('the key was changed: write to a topic with .to() and group what is read from it')
   }
 
   #next<W>(spec: NodeSpec): KStream<K, W> {
@@ -178,6 +208,15 @@ export class KGroupedStream<K, V> {
     return new KTable(
       this.graph,
       this.graph.add(this.nodeId, { kind: 'aggregate', store, initializer, aggregator } as NodeSpec),
+    )
+  }
+
+  /** How many records there were of each key. */
+  count(store: KeyValueStoreSpec<K, number>): KTable<K, number> {
+    return this.aggregate(
+      store,
+      () => 0,
+      (count) => count + 1,
     )
   }
 

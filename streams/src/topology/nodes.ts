@@ -46,12 +46,24 @@ export type NodeSpec =
     }
   | { readonly kind: 'filter'; readonly predicate: (value: unknown, key: unknown) => boolean }
   | { readonly kind: 'map-values'; readonly map: (value: unknown, key: unknown) => unknown }
+  | { readonly kind: 'flat-map-values'; readonly map: (value: unknown, key: unknown) => Iterable<unknown> }
   | { readonly kind: 'select-key'; readonly select: (value: unknown, key: unknown) => unknown }
   | {
       readonly kind: 'aggregate'
       readonly store: KeyValueStoreSpec<unknown, unknown>
       readonly initializer: (key: unknown) => unknown
       readonly aggregator: (state: unknown, value: unknown, record: RecordContext) => unknown
+    }
+  | {
+      readonly kind: 'process-values'
+      readonly store: KeyValueStoreSpec<unknown, unknown>
+      readonly initializer: (key: unknown) => unknown
+      readonly processor: (
+        state: unknown,
+        value: unknown,
+        record: RecordContext,
+        forward: (value: unknown) => void,
+      ) => unknown
     }
   | {
       readonly kind: 'windowed-aggregate'

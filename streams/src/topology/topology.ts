@@ -69,6 +69,8 @@ function describeNode({ spec }: GraphNode): string {
       return `sink topic ${spec.topic}`
     case 'aggregate':
       return `aggregate -> store ${spec.store.name}`
+    case 'process-values':
+      return `process values -> store ${spec.store.name}`
     case 'windowed-aggregate':
       return `aggregate by ${spec.windows.description} -> store ${spec.store.name}`
     case 'roll-up':
