@@ -13,6 +13,8 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY schemas/package.json schemas/
 COPY streams/package.json streams/
+COPY streams/examples/card-fraud/package.json streams/examples/card-fraud/
+COPY streams/examples/word-count/package.json streams/examples/word-count/
 COPY service/package.json service/
 COPY producer/package.json producer/
 COPY processor/package.json processor/

@@ -7,6 +7,7 @@ import tseslint from 'typescript-eslint'
 const ARROWS = {
   schemas: [],
   streams: [],
+  'streams/examples/*': ['streams', 'streams/kafka/*', 'streams/queries/*', 'streams/testing/*'],
   service: [],
   producer: ['schemas', 'service', 'streams/kafka/*'],
   cassandra: ['schemas', 'service', 'streams/kafka/*'],
@@ -69,6 +70,11 @@ export default tseslint.config(
   {
     files: ['processor/src/main.ts'],
     rules: restrict(arrows('processor', [...ARROWS.processor, 'cassandra']), KAFKAJS),
+  },
+  // An example may start a Kafka where there is none.
+  {
+    files: ['streams/examples/*/src/main.ts'],
+    rules: restrict(arrows('an example', [...ARROWS['streams/examples/*'], 'dev/local/*']), KAFKAJS),
   },
   // Tests may start servers and the simulated exchange, and ask KafkaJS for a second opinion.
   ...Object.entries(ARROWS).map(([workspace, allowed]) => {

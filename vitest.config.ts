@@ -8,16 +8,18 @@ const resolve = {
   ],
 }
 
-const everywhere = ['*/src/**/*.test.ts', 'query-api/web/src/**/*.test.ts']
-const withServers = ['*/src/**/*.kafka.test.ts', '*/src/**/*.cassandra.test.ts', '*/src/**/*.e2e.test.ts']
-const withBrowser = ['*/src/**/*.browser.test.ts']
+const inWorkspaces = (suffix: string) => [`*/src/**/*.${suffix}.ts`, `streams/examples/*/src/**/*.${suffix}.ts`]
+
+const everywhere = [...inWorkspaces('test'), 'query-api/web/src/**/*.test.ts']
+const withServers = ['kafka.test', 'cassandra.test', 'e2e.test'].flatMap(inWorkspaces)
+const withBrowser = inWorkspaces('browser.test')
 /** Needs tools that npm does not bring; what is missing is skipped by name. */
-const withTools = ['*/src/**/*.tools.test.ts']
+const withTools = inWorkspaces('tools.test')
 /** Kills and freezes processes at every step of the protocol: minutes of mostly waiting. */
-const withFaults = ['*/src/**/*.faults.test.ts']
+const withFaults = inWorkspaces('faults.test')
 /** Builds the images and runs them: needs a Docker engine, or a Kubernetes cluster. */
-const withCompose = ['*/src/**/*.compose.test.ts']
-const withCluster = ['*/src/**/*.cluster.test.ts']
+const withCompose = inWorkspaces('compose.test')
+const withCluster = inWorkspaces('cluster.test')
 const elsewhere = [...withServers, ...withBrowser, ...withTools, ...withFaults, ...withCompose, ...withCluster]
 const serverLimits = { testTimeout: 60_000, hookTimeout: 120_000 }
 
