@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
@@ -288,6 +288,21 @@ describe('an application', () => {
     }
     // Two letters, and at least one marker of a transaction.
     await vi.waitFor(async () => expect(await letters()).toBeGreaterThanOrEqual(3), { timeout: 20_000 })
+  })
+
+  it('removes the state of tasks that have long been elsewhere, and keeps its own', async () => {
+    const first = await start('a')
+    await send(5, 5)
+    await settled()
+    await first.close()
+    const tasks = join(directory, 'a', run, 'tasks')
+    await mkdir(join(tasks, '7_0'))
+    const longAgo = Date.now() / 1000 - 25 * 3_600
+    for (const id of await readdir(tasks)) await utimes(join(tasks, id), longAgo, longAgo)
+    await start('a')
+    await send(5, 5)
+    await settled()
+    await vi.waitFor(async () => expect((await readdir(tasks)).sort()).toEqual(['0_0', '0_1', '0_2', '0_3']))
   })
 
   it('refuses a second process on the same state directory', async () => {
