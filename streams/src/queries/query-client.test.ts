@@ -195,6 +195,15 @@ describe('an answer that is too old', () => {
     expect(a.asked).toEqual(['/queries/sum?key=x&maxStaleMs=500'])
   })
 
+  test('is still the reason when in the end nobody says anything', async () => {
+    const stale = fails({ code: 'TOO_STALE', message: '', source: standby('b', 900) })
+    const a = await instance('a', fails({ code: 'NOT_MINE', message: '' }))
+    const b = await instance('b', (...request) => (b.asked.length === 1 ? stale : frozen)(...request))
+    const client = await clientOf(mapOf([a, b]), { timeoutMs: 400 })
+    expect(await client.query('sum', 'x', { maxStaleMs: 0 })).toMatchObject({ kind: 'too-stale' })
+    expect(b.asked.length).toBeGreaterThan(1)
+  })
+
   test('is waited out within the time there is', async () => {
     const a = await instance('a', (url, response, message) => {
       const first = fails({ code: 'TOO_STALE', message: '', source: standby('a', 900) })

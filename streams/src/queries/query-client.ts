@@ -226,9 +226,10 @@ export class QueryClient {
       // Nobody to ask, and the table is fresh: the caller knows better than we when to ask again.
       if (candidates.length === 0 && round > 0) return outcome
       const epoch = this.#table.map?.epoch
-      const { best, refusals } = await this.#round(candidates, request, untilMs)
+      const { best, refusals, isCut } = await this.#round(candidates, request, untilMs)
       if (best !== undefined) return outcomeOf<T>(best)
-      outcome = reasonOf(refusals) ?? outcome
+      // A later round that was cut short knows less than the one before.
+      if (round === 0 || !isCut) outcome = reasonOf(refusals) ?? outcome
       if (outcome.kind === 'unauthorized') return outcome
       if (epoch === this.#table.map?.epoch) await this.#refreshed(untilMs)
       if (performance.now() >= untilMs || this.#isClosed) return outcome
@@ -256,7 +257,7 @@ export class QueryClient {
       })
       // Only who was silent while another answered: else it may be our own connection.
       if (result.best !== undefined) for (const { endpoint } of result.silent) this.#silent.add(endpoint)
-      return result
+      return { ...result, isCut: over.signal.aborted }
     } finally {
       clearTimeout(timer)
       this.#rounds.delete(over)
