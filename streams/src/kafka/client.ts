@@ -1,22 +1,17 @@
-import { Kafka, logLevel } from 'kafkajs'
 import type { KafkaConfig, KafkaLog } from './config.js'
 import { KafkaError, isKafkaError, toKafkaError, type Concerns } from './errors.js'
-import { createCluster, type Broker, type BrokerMetadata, type Cluster } from './kafkajs-private.js'
-import { logTo, mendBrokerConnect, mendKafkaJs, mendMetadata, socketFactory, tlsOptions } from './kafkajs-mends.js'
+import { clusterOf, METADATA_MAX_AGE_MS, requestTimeoutMsOf } from './kafkajs-cluster.js'
+import { mendMetadata } from './kafkajs-mends.js'
+import type { Broker, BrokerMetadata, Cluster } from './kafkajs-private.js'
+import { LostBrokers } from './lost-brokers.js'
 import type { ApiRequest } from './protocol/api-request.js'
 import { findCoordinator } from './protocol/find-coordinator.js'
 import { metadata, type TopicMetadata } from './protocol/metadata.js'
 import { retrying } from './retry.js'
-import { WireReader } from './wire/reader.js'
-import { WireWriter } from './wire/writer.js'
+import { addressOf, assertVersion, connectionFor, sendRequest } from './send-request.js'
+import { WatchedTopics } from './watched-topics.js'
 
-export type { ApiRequest, Broker }
-
-const DEFAULT_REQUEST_TIMEOUT_MS = 30_000
-const DEFAULT_CONNECTION_TIMEOUT_MS = 5_000
-/** Metadata older than this is refreshed in the background when a leader is asked for (partitions may have been added). */
-const METADATA_MAX_AGE_MS = 300_000
-const READ_COMMITTED = 1
+export type { Broker }
 
 /**
  * Connections, authentication, metadata and coordinators of one Kafka cluster, behind typed requests.
@@ -34,43 +29,20 @@ export class KafkaClient {
   readonly config: KafkaConfig
   readonly log: KafkaLog
   readonly #requestTimeoutMs: number
-  readonly #topics = new Map<string, TopicMetadata>()
-  /** What the last answer said instead. What was known before stays: a broker that is starting knows no topic yet. */
-  readonly #topicErrors = new Map<string, number>()
+  readonly #topics = new WatchedTopics()
   readonly #coordinators = new Map<string, number>()
-  readonly #lostBrokers = new Map<string, number>()
+  readonly #lostBrokers: LostBrokers
   #refresh: Promise<void> | undefined
   #refreshedAtMs = -Infinity
   readonly #closing = new AbortController()
   #closed: Promise<void> | undefined
 
   constructor(config: KafkaConfig, log: KafkaLog) {
-    mendKafkaJs()
     this.config = config
     this.log = log
-    this.#requestTimeoutMs = config.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS
-    const ssl = tlsOptions(config.ssl)
-    const kafka = new Kafka({
-      brokers: [...config.brokers],
-      clientId: config.clientId,
-      ...(ssl !== undefined && { ssl }),
-      ...(config.sasl !== undefined && { sasl: saslOptions(config.sasl) }),
-      connectionTimeout: config.connectionTimeoutMs ?? DEFAULT_CONNECTION_TIMEOUT_MS,
-      requestTimeout: this.#requestTimeoutMs,
-      enforceRequestTimeout: true,
-      // Enough to try every seed broker once; further tries are ours, with metadata refreshed in between.
-      retry: { retries: config.brokers.length, initialRetryTime: 50, maxRetryTime: 200, multiplier: 1.5, factor: 0.2 },
-      socketFactory: socketFactory(),
-      logLevel: logLevel.INFO,
-      logCreator: () => logTo(log),
-    })
-    this.cluster = createCluster(kafka, {
-      metadataMaxAge: METADATA_MAX_AGE_MS,
-      allowAutoTopicCreation: false,
-      isolationLevel: READ_COMMITTED,
-      maxInFlightRequests: null,
-    })
-    mendBrokerConnect(this.cluster)
+    this.#requestTimeoutMs = requestTimeoutMsOf(config)
+    this.#lostBrokers = new LostBrokers(log)
+    this.cluster = clusterOf(config, log)
     mendMetadata(this.cluster, (broker, topics) => this.#fetchMetadata(broker, topics))
     this.cluster.findGroupCoordinator = ({ groupId, coordinatorType = 0 }) =>
       this.coordinatorOf(coordinatorType === 0 ? 'group' : 'transaction', groupId)
@@ -127,29 +99,23 @@ export class KafkaClient {
     await this.refreshMetadata()
     const missing = fresh.filter((topic) => !this.#topics.has(topic))
     if (missing.length === 0) return
-    const errorCode = this.#topicErrors.get(missing[0]!) ?? UNKNOWN_TOPIC
-    for (const topic of missing) {
-      this.cluster.targetTopics.delete(topic)
-      this.#topicErrors.delete(topic)
-    }
-    throw KafkaError.fromCode(errorCode, { topic: missing.join(', ') })
+    for (const topic of missing) this.cluster.targetTopics.delete(topic)
+    throw this.#topics.missing(missing)
   }
 
   /** Partitions of a watched topic. Throws UNKNOWN_TOPIC_OR_PARTITION for any other. */
   partitionCount(topic: string): number {
-    return this.#watched(topic).partitions.length
+    return this.#topics.get(topic).partitions.length
   }
 
   /** A watched topic's id (UUID): a topic deleted and made again under its name has another one. */
   topicId(topic: string): string {
-    return this.#watched(topic).topicId
+    return this.#topics.get(topic).topicId
   }
 
   /** The node id of a watched partition's leader as last heard, or undefined while there is none. Never waits. */
   leaderIdOf(topic: string, partition: number): number | undefined {
-    if (this.#topicErrors.get(topic) === UNKNOWN_TOPIC) return undefined
-    const leader = this.#topics.get(topic)?.partitions.find((p) => p.partition === partition)?.leader ?? -1
-    return leader < 0 ? undefined : leader
+    return this.#topics.leaderIdOf(topic, partition)
   }
 
   /**
@@ -163,11 +129,7 @@ export class KafkaClient {
     else if (performance.now() - this.#refreshedAtMs > METADATA_MAX_AGE_MS) void this.#refreshQuietly()
     const leader = this.leaderIdOf(topic, partition)
     if (leader !== undefined) return this.brokerWithId(leader)
-    const exists = this.#watched(topic).partitions.some((p) => p.partition === partition)
-    throw KafkaError.named(
-      exists && !this.#topicErrors.has(topic) ? 'LEADER_NOT_AVAILABLE' : 'UNKNOWN_TOPIC_OR_PARTITION',
-      { topic, partition },
-    )
+    throw this.#topics.leaderless(topic, partition)
   }
 
   /**
@@ -269,33 +231,13 @@ export class KafkaClient {
     this.#failIfClosed()
     assertVersion(broker, request)
     let sent = false
-    const encode = () => {
-      sent = true
-      const writer = new WireWriter()
-      if (request.flexible) writer.tags()
-      request.encode(writer)
-      return Promise.resolve({ buf: writer.target, buffer: writer.bytes })
-    }
-    const decode = (bytes: Buffer) => {
-      const reader = new WireReader(bytes)
-      if (request.flexible) reader.tags()
-      const answer = request.decode(reader)
-      return Promise.resolve({ clientSideThrottleTime: throttleTimeMsOf(answer), answer })
-    }
-    const { timeoutMs, apiKey, version, name } = request
     try {
-      const connection = await broker.connectionPool.getConnectionByRequest({ request: { apiKey } })
-      const answer = await connection.send({
-        request: { apiKey, apiVersion: version, apiName: name, encode },
-        response: { decode, parse: ({ answer }) => Promise.resolve(answer) },
-        requestTimeout: timeoutMs === undefined ? null : this.#requestTimeoutMs + timeoutMs,
-        logResponseError: false,
-      })
-      this.#reached(broker)
+      const answer = await sendRequest(broker, request, this.#requestTimeoutMs, () => (sent = true))
+      this.#lostBrokers.reached(addressOf(broker))
       return answer
     } catch (error) {
       const failure = this.#failed(error, sent, { ...concerns, broker: addressOf(broker) })
-      if (failure.name === 'REQUEST_TIMED_OUT') this.#dropConnection(broker, apiKey, failure)
+      if (failure.name === 'REQUEST_TIMED_OUT') this.#dropConnection(broker, request.apiKey, failure)
       throw failure
     }
   }
@@ -305,7 +247,7 @@ export class KafkaClient {
    * client closes it too. What else waits on it fails now, with the outcome unknown.
    */
   #dropConnection(broker: Broker, apiKey: number, why: KafkaError): void {
-    const connection = broker.connectionPool.pool[apiKey === FETCH ? 1 : 0]
+    const connection = connectionFor(broker, apiKey)
     if (connection === undefined || !connection.isConnected()) return
     connection.rejectRequests(
       KafkaError.connection(`dropped after ${why.message}`, true, { broker: addressOf(broker) }),
@@ -316,23 +258,13 @@ export class KafkaClient {
   async #fetchMetadata(broker: Broker, topics: readonly string[]): Promise<BrokerMetadata> {
     const answer = await this.send(broker, metadata(topics))
     this.#refreshedAtMs = performance.now()
-    for (const topic of answer.topics) {
-      if (topic.errorCode === 0) this.#topics.set(topic.name, topic)
-      if (topic.errorCode === 0) this.#topicErrors.delete(topic.name)
-      else this.#topicErrors.set(topic.name, topic.errorCode)
-    }
+    this.#topics.answered(answer.topics)
     return {
       brokers: answer.brokers,
       clusterId: answer.clusterId,
       controllerId: answer.controllerId,
       topicMetadata: answer.topics.filter((topic) => topic.errorCode === 0).map(asKafkaJs),
     }
-  }
-
-  #watched(topic: string): TopicMetadata {
-    const known = this.#topics.get(topic)
-    if (known === undefined) throw KafkaError.named('UNKNOWN_TOPIC_OR_PARTITION', { topic }, 'not watched')
-    return known
   }
 
   #failIfClosed(): void {
@@ -342,54 +274,9 @@ export class KafkaClient {
   #failed(error: unknown, sent: boolean, concerns: Concerns): KafkaError {
     if (this.#closed !== undefined) return KafkaError.closed(sent)
     const failure = toKafkaError(error, sent, concerns)
-    if (isKafkaError(failure, 'CONNECTION', 'REQUEST_TIMED_OUT')) this.#lost(failure)
+    if (isKafkaError(failure, 'CONNECTION', 'REQUEST_TIMED_OUT')) this.#lostBrokers.lost(failure)
     return failure
   }
-
-  #lost(failure: KafkaError): void {
-    // A failure that names no broker means that none answers: news only if none was reported yet.
-    const broker = failure.concerns.broker ?? 'all'
-    if (this.#lostBrokers.has(broker) || (broker === 'all' && this.#lostBrokers.size > 0)) return
-    this.#lostBrokers.set(broker, performance.now())
-    this.log.warn({ broker, error: failure.message }, 'Kafka broker lost')
-  }
-
-  #reached(broker: Broker): void {
-    if (this.#lostBrokers.size === 0) return
-    for (const address of [addressOf(broker), 'all']) {
-      const lostAtMs = this.#lostBrokers.get(address)
-      if (lostAtMs === undefined) continue
-      this.#lostBrokers.delete(address)
-      this.log.info({ broker: address, lostForMs: Math.round(performance.now() - lostAtMs) }, 'Kafka broker is back')
-    }
-  }
-}
-
-const FETCH = 1
-const UNKNOWN_TOPIC = 3
-
-function saslOptions({ mechanism, username, password }: NonNullable<KafkaConfig['sasl']>) {
-  return { mechanism, username, password } as { mechanism: 'plain'; username: string; password: string }
-}
-
-function addressOf({ connectionPool: { host, port } }: Broker): string {
-  return `${host}:${port}`
-}
-
-function throttleTimeMsOf(answer: unknown): number {
-  const time = (answer as { throttleTimeMs?: unknown } | null | undefined)?.throttleTimeMs
-  return typeof time === 'number' ? time : 0
-}
-
-function assertVersion(broker: Broker, { apiKey, version, name }: ApiRequest<unknown>): void {
-  const range = broker.versions?.[apiKey]
-  if (range !== undefined && version >= range.minVersion && version <= range.maxVersion) return
-  const offered = range === undefined ? 'does not offer it' : `offers ${range.minVersion} to ${range.maxVersion}`
-  throw KafkaError.named(
-    'UNSUPPORTED_VERSION',
-    { broker: addressOf(broker) },
-    `${name} v${version} needed, broker ${offered}`,
-  )
 }
 
 /** As KafkaJS's group code reads it. */
