@@ -2,11 +2,11 @@ import { BatchProduce, type ProducerIdentity, type WrittenOffsets } from './batc
 import type { KafkaClient } from './client.js'
 import { retryingRefusals } from './coordinator-requests.js'
 import { KafkaError, failOn, toKafkaError } from './errors.js'
+import { acquireStanding, nextEpoch } from './producer-id.js'
 import { offsetCommitRequest, type OffsetToCommit } from './protocol/offset-commit.js'
-import { initProducerId, type GroupStanding } from './protocol/transactions.js'
+import type { GroupStanding } from './protocol/transactions.js'
 import type { RecordAccumulator } from './records/encode.js'
 import { Refusal, type OnRefused } from './refused-records.js'
-import { Backoff, pause } from './retry.js'
 import { TransactionalProducer } from './transactional-producer.js'
 
 export interface AtLeastOnceProducerOptions {
@@ -17,10 +17,6 @@ export interface AtLeastOnceProducerOptions {
   /** performance.now() until which nobody else can have been given our partitions. */
   ownedUntilMs(): number
 }
-
-/** Of a producer id without a transactional id; asked for, but there is no transaction it could hold. */
-const ABOVE_ANY_TRANSACTION_MS = 60_000
-const LAST_EPOCH = 32_767
 
 /**
  * The steps of a commit without a transaction: records are visible once they are written, offsets once they are committed.
@@ -47,12 +43,9 @@ export class AtLeastOnceProducer {
   async init({ signal = this.#client.closing }: { signal?: AbortSignal } = {}): Promise<void> {
     const former = this.#identity
     this.#batches.reset()
-    if (former !== undefined && former.producerEpoch < LAST_EPOCH) {
-      this.#identity = { ...former, producerEpoch: former.producerEpoch + 1 }
-      return
-    }
     if (former === undefined) await TransactionalProducer.fence(this.#client, this.#options.transactionalId, signal)
-    this.#identity = await this.#newIdentity(signal)
+    const standing = (former && nextEpoch(former)) ?? (await acquireStanding(this.#client, signal))
+    this.#identity = { transactionalId: null, ...standing }
   }
 
   /**
@@ -93,21 +86,4 @@ export class AtLeastOnceProducer {
 
   /** There is nothing left to do: what was written and committed is visible already. */
   async end(): Promise<void> {}
-
-  async #newIdentity(signal: AbortSignal): Promise<ProducerIdentity> {
-    const backoff = new Backoff()
-    for (;;) {
-      try {
-        const answer = await this.#client.send(
-          await this.#client.anyBroker(),
-          initProducerId(null, ABOVE_ANY_TRANSACTION_MS),
-        )
-        failOn(answer.errorCode)
-        return { transactionalId: null, producerId: answer.producerId, producerEpoch: answer.producerEpoch }
-      } catch (cause) {
-        const error = toKafkaError(cause, true)
-        if (!error.retriable || !(await pause(backoff.next(), signal))) throw error
-      }
-    }
-  }
 }

@@ -1,24 +1,22 @@
 import type { KafkaClient } from './client.js'
 import { KafkaError, toKafkaError } from './errors.js'
+import type { ProducerStanding } from './producer-id.js'
 import { produce, type ProducedPartition } from './protocol/produce.js'
 import { advanceSequence, stampBatch, type RecordBatch } from './records/batch.js'
 import type { PartitionBatches } from './records/encode.js'
 import { batchOf, compressionOf, recordsOf } from './records/rebuild.js'
 import { blamesRecords, blamesTopic, refuse, singleOut, type OnRefused } from './refused-records.js'
+import { fittingOneRequest } from './request-size.js'
 import { Backoff, pause } from './retry.js'
 
 /** By topic and partition, the offset after the last record written. */
 export type WrittenOffsets = Map<string, Map<number, number>>
 
 /** Who produces: with a transactional id as part of its open transaction, with null on its own. */
-export interface ProducerIdentity {
+export interface ProducerIdentity extends ProducerStanding {
   transactionalId: string | null
-  producerId: bigint
-  producerEpoch: number
 }
 
-/** One request stays well below socket.request.max.bytes and does not hold the broker's connection for long. */
-export const MAX_REQUEST_BYTES = 8 * 1024 * 1024
 const MAX_SERVER_TIMEOUT_MS = 30_000
 
 interface Lane {
@@ -117,7 +115,8 @@ export class BatchProduce {
     }
     const requests = [...byLeader].map(async ([leader, theirs]) => {
       try {
-        const answered = await this.#request(identity, leader, upTo(MAX_REQUEST_BYTES, theirs), deadlineMs)
+        const now = fittingOneRequest(theirs, ({ waiting }) => waiting[0]!.bytes.length)
+        const answered = await this.#request(identity, leader, now, deadlineMs)
         for (const answer of answered) this.#settle(answer, theirs, written, round)
       } catch (error) {
         const { transactionalId } = identity
@@ -213,16 +212,4 @@ function unknownTopic(lane: Lane, trouble: readonly KafkaError[]): RefusedBatch[
       name === 'UNKNOWN_TOPIC_OR_PARTITION' && concerns.topic === lane.topic && concerns.partition === lane.partition,
   )
   return error === undefined ? [] : [{ lane, error, atFault: [] }]
-}
-
-/** As many of the first batches as fit, at least one. */
-function upTo(limitBytes: number, lanes: readonly Lane[]): Lane[] {
-  const chosen: Lane[] = []
-  let sizeBytes = 0
-  for (const lane of lanes) {
-    sizeBytes += lane.waiting[0]!.bytes.length
-    if (chosen.length > 0 && sizeBytes > limitBytes) break
-    chosen.push(lane)
-  }
-  return chosen
 }

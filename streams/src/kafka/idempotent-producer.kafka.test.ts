@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, inject, it } from 'vitest'
-import { IdempotentProducer, type IdempotentProducerOptions, type RejectedRecord } from './idempotent-producer.js'
+import { IdempotentProducer } from './idempotent-producer.js'
+import type { IdempotentProducerOptions, RejectedRecord } from './idempotent-producer-options.js'
 import { COMPRESSIONS } from './records/compression.js'
 import { PATIENT, RealKafka } from './testing/real-kafka.js'
 

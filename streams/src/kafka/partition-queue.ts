@@ -1,4 +1,5 @@
 import { KafkaError } from './errors.js'
+import { nextEpoch, type ProducerStanding } from './producer-id.js'
 import {
   advanceSequence,
   RecordBatchBuilder,
@@ -8,12 +9,6 @@ import {
   type RecordHeader,
 } from './records/batch.js'
 import { Backoff } from './retry.js'
-
-/** Who produces, as the broker gave it out. */
-export interface ProducerStanding {
-  producerId: bigint
-  producerEpoch: number
-}
 
 export interface QueuedBatch {
   readonly batch: RecordBatch
@@ -26,8 +21,6 @@ export interface QueuedBatch {
   /** An earlier try may have been appended although no answer said so. */
   maybeAppended: boolean
 }
-
-const LAST_EPOCH = 32767
 
 /**
  * The records of one partition on their way: one open batch, sealed ones behind each other, of which only the first may be
@@ -167,10 +160,7 @@ export class PartitionQueue {
 
   /** Begins again at sequence 0 with the next epoch, or with a new producer id when the epochs are used up. */
   restartSequence(): void {
-    const standing = this.#standing
-    if (standing === undefined) return
-    const { producerId, producerEpoch } = standing
-    this.renew(producerEpoch < LAST_EPOCH ? { producerId, producerEpoch: producerEpoch + 1 } : undefined)
+    if (this.#standing !== undefined) this.renew(nextEpoch(this.#standing))
   }
 
   /** Takes another standing, or none yet, at sequence 0. What was stamped is stamped anew. */

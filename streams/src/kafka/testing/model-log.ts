@@ -1,6 +1,6 @@
 import { KafkaError } from '../errors.js'
 import type { Broker } from '../kafkajs-private.js'
-import type { ProducerClient } from '../idempotent-producer.js'
+import type { ProducerClient } from '../idempotent-producer-options.js'
 import type { ApiRequest } from '../protocol/api-request.js'
 import { recordsOf } from '../records/rebuild.js'
 import { WireReader } from '../wire/reader.js'
