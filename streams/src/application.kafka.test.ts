@@ -11,6 +11,8 @@ import { KafkaClient } from './kafka/client.js'
 import type { KafkaLog } from './kafka/config.js'
 import { RecordAccumulator } from './kafka/records/encode.js'
 import { codecsOf } from './kafka/testing/codecs-of.js'
+import { valuesOf } from './kafka/testing/test-cluster.js'
+import { TopicReader } from './kafka/topic-reader.js'
 import { TransactionalProducer } from './kafka/transactional-producer.js'
 import { utf8, type Serde } from './serde.js'
 import { StreamsBuilder } from './topology/builder.js'
@@ -303,6 +305,51 @@ describe('an application', () => {
     await send(5, 5)
     await settled()
     await vi.waitFor(async () => expect((await readdir(tasks)).sort()).toEqual(['0_0', '0_1', '0_2', '0_3']))
+  })
+
+  it('that is closed while a record fails commits nothing of what the failure left half done', async () => {
+    const seen: string[] = []
+    const build = (onBoom: () => void) => {
+      const builder = new StreamsBuilder()
+      builder
+        .stream(`${run}-in`, { key: utf8, value: utf8 })
+        .mapValues((value) => {
+          if (value === 'boom') onBoom()
+          return value
+        })
+        .to(`${run}-out`, { key: utf8, value: utf8 })
+      const options = {
+        applicationId: run,
+        kafka: { brokers: [brokers], clientId: 'a' },
+        stateDir: join(directory, 'stateless'),
+        log,
+      }
+      const app = new KafkaStreams(builder.build(), { ...options, sessionTimeoutMs: 6_000 })
+      started.push(app)
+      return app
+    }
+    const messages = ['a', 'b', 'boom', 'c'].map((value) => ({ key: 'k', value }))
+    await producer.send({ topic: `${run}-in`, messages })
+    let closed: Promise<void> | undefined
+    const first = build(() => {
+      closed = first.close()
+      throw new Error('boom')
+    })
+    await first.start()
+    await vi.waitFor(() => expect(closed).toBeDefined(), { timeout: 20_000 })
+    await closed
+    await build(() => undefined).start()
+    const reader = new TopicReader(client, {
+      topics: [`${run}-out`],
+      startAt: 'earliest',
+      isolation: 'read_committed',
+      log,
+      onChunk: (chunk) => void seen.push(...valuesOf(chunk)),
+    })
+    await reader.start()
+    await vi.waitFor(() => expect(seen).toContain('c'), { timeout: 20_000 })
+    await reader.close()
+    expect(seen).toEqual(['a', 'b', 'boom', 'c'])
   })
 
   it('refuses a second process on the same state directory', async () => {

@@ -1,4 +1,6 @@
 import type { CommitPipeline } from './commit/commit-pipeline.js'
+import { StreamsError } from './errors.js'
+import { isKafkaError, type KafkaError } from './kafka/errors.js'
 import type { FetchedChunk } from './kafka/fetched-chunk.js'
 import type { Fetcher } from './kafka/fetcher.js'
 import type { GroupGeneration } from './kafka/group-member.js'
@@ -31,7 +33,9 @@ export class RecordLoop {
   /** One chunk, or what time brings; returns at least twice a second. */
   async step(): Promise<void> {
     const { fetcher, generation } = this.#options
-    const chunk = await fetcher.poll(this.#waitMs())
+    const chunk = await fetcher.poll(this.#waitMs()).catch((error: unknown) => {
+      throw isKafkaError(error, 'OFFSET_OUT_OF_RANGE') ? inputLost(error) : error
+    })
     if (generation() === undefined) return
     if (chunk?.records != null) await this.#process(chunk)
     this.#commitIfDue()
@@ -100,4 +104,17 @@ export class RecordLoop {
     const commitMs = commits.hasWork ? commits.dueAtMs(this.#inputIsLight) - nowMs : LONGEST_WAIT_MS
     return Math.max(0, Math.min(LONGEST_WAIT_MS, commitMs, this.#announcementDueAtMs() - nowMs))
   }
+}
+
+/** Retention was faster than we, or the log was cut short: going on elsewhere would leave records out in silence. */
+function inputLost(error: KafkaError): StreamsError {
+  const { topic, partition } = error.concerns
+  return new StreamsError(
+    'OFFSETS_LOST',
+    `${topic}-${partition} no longer has the offset at which the group is to go on: records were deleted before they were ` +
+      `processed. To go on without them set the group's offsets explicitly (kafka-consumer-groups --reset-offsets), or ` +
+      `start over with 'streams reset'`,
+    { ...(topic !== undefined && { topic }), ...(partition !== undefined && { partition }) },
+    { cause: error },
+  )
 }

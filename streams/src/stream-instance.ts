@@ -248,7 +248,8 @@ export class StreamInstance {
         await this.#records.step()
         this.#throwFailure()
       } catch (error) {
-        if (!this.#stopping.signal.aborted) await this.#rollBack(error)
+        // Also while stopping: what a failure left half done must not be committed by the close.
+        await this.#rollBack(error)
       }
     }
   }
@@ -356,12 +357,9 @@ export class StreamInstance {
     this.#throwFailure()
     const generation = this.#member.generation
     const inTime = performance.now() - startedAtMs < this.#options.rebalanceTimeoutMs / 2
-    if (this.#commits.hasWork && generation !== undefined && inTime) {
-      this.#commits.start(
-        this.#tasks.running().filter(({ processor }) => processor.touched),
-        generation,
-        this.#onFailure,
-      )
+    const touched = this.#tasks.running().filter(({ processor }) => processor.touched)
+    if (touched.length > 0 && generation !== undefined && inTime) {
+      this.#commits.start(touched, generation, this.#onFailure)
       await this.#commits.settled()
       this.#throwFailure()
     }
@@ -375,6 +373,8 @@ export class StreamInstance {
     this.#fetcher.unassignAll()
     // Before the group is asked: from then on others may be given what is ours.
     this.#tasks.suspend(ownedUntilMs(this.membership, performance.now()))
+    // A group that one leaves at once would have been made to wait for nothing.
+    this.#stopping.signal.throwIfAborted()
     this.#adopt(await this.#member.join())
     await failpoint('rebalance.joined')
     this.#options.metrics.rebalances.inc()
@@ -447,6 +447,7 @@ export class StreamInstance {
   /** Goes back to the last commit, and stops for what that does not mend. */
   async #rollBack(error: unknown): Promise<void> {
     await this.#discard(causeOf(error))
+    if (this.#stopping.signal.aborted) return
     await delay(this.#failures.judge(error))
   }
 

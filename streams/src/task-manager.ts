@@ -1,3 +1,4 @@
+import { allDone } from './all-done.js'
 import { ChangelogReader } from './changelog/changelog-reader.js'
 import type { RestoreProgress } from './changelog/restore-progress.js'
 import {
@@ -74,7 +75,8 @@ export class TaskManager {
   #cleanAtMs = 0
   #standbyRetryAtMs = Number.NEGATIVE_INFINITY
   #plan: ReadonlyMap<string, TaskPlan> = new Map()
-  #work: { abort: AbortController; done: Promise<void> } | undefined
+  /** What runs beside the loop, by its kind. */
+  readonly #works = new Map<string, { abort: AbortController; done: Promise<void> }>()
 
   constructor(options: TaskManagerOptions) {
     this.#options = options
@@ -171,21 +173,28 @@ export class TaskManager {
   /** Sets to work whatever is not yet, in the background: restores what is to be processed and follows standbys. */
   takeUp(): void {
     this.#giveUpDamaged()
-    if (this.#work !== undefined) return
     const waiting = (ids: readonly string[], status: StreamTask['status']) =>
       [...this.#tasks.values()].filter((task) => ids.includes(task.id) && task.status !== status)
-    const active = waiting(this.#role.active, 'RUNNING')
-    const standby = performance.now() < this.#standbyRetryAtMs ? [] : waiting(this.#role.standby, 'STANDBY')
-    if (active.length === 0 && standby.length === 0) return
+    this.#begin('restore', waiting(this.#role.active, 'RUNNING'), (tasks, signal) => this.#restore(tasks, signal))
+    if (performance.now() < this.#standbyRetryAtMs) return
+    this.#begin('stand by', waiting(this.#role.standby, 'STANDBY'), (tasks, signal) => this.#standBy(tasks, signal))
+  }
+
+  /** At most one work of a kind at a time: what comes to wait meanwhile is taken up with the next. */
+  #begin(
+    kind: string,
+    tasks: readonly StreamTask[],
+    work: (tasks: readonly StreamTask[], signal: AbortSignal) => Promise<void>,
+  ): void {
+    if (tasks.length === 0 || this.#works.has(kind)) return
     const abort = new AbortController()
-    const done = Promise.all([this.#restore(active, abort.signal), this.#standBy(standby, abort.signal)])
-      .then(() => undefined)
+    const done = work(tasks, abort.signal)
       .catch(this.#options.onFailure)
       .finally(() => {
-        this.#work = undefined
+        this.#works.delete(kind)
         this.#options.wake()
       })
-    this.#work = { abort, done }
+    this.#works.set(kind, { abort, done })
   }
 
   /** Once an hour, while no commit is under way: tasks that run are current, however long nothing has changed in them. */
@@ -220,13 +229,13 @@ export class TaskManager {
 
   /** Stops what takeUp() has begun; standbys that are being followed go on. */
   async halt(): Promise<void> {
-    this.#work?.abort.abort()
-    await this.#work?.done
+    this.interrupt()
+    await Promise.all([...this.#works.values()].map(({ done }) => done))
   }
 
   /** Aborts what takeUp() has begun without waiting for it. */
   interrupt(): void {
-    this.#work?.abort.abort()
+    for (const { abort } of this.#works.values()) abort.abort()
   }
 
   /** What was processed since the last commit counts for nothing: every task is to be validated again. */
@@ -237,6 +246,7 @@ export class TaskManager {
 
   async close(): Promise<void> {
     await this.halt()
+    for (const task of this.#tasks.values()) if (task.status === 'STANDBY') this.#suspendStandby(task)
     await this.#reader.close()
     for (const task of this.#tasks.values()) {
       await task.close().catch((error: unknown) => {
@@ -283,8 +293,8 @@ export class TaskManager {
   async #standBy(tasks: readonly StreamTask[], signal: AbortSignal): Promise<void> {
     try {
       const prepared = await prepareStandbys(this.#context, tasks)
+      if (signal.aborted) return
       for (const [task, partitions] of prepared) {
-        if (signal.aborted) return
         task.standBy()
         this.#reader.follow(partitions)
       }
@@ -348,11 +358,4 @@ export class TaskManager {
     tasks.reset()
     for (const { status } of this.#tasks.values()) tasks.inc({ state: status })
   }
-}
-
-/** Waits for all of it, also when one fails: what is tried again must not meet what is still under way. */
-async function allDone(work: readonly Promise<void>[]): Promise<void> {
-  const outcomes = await Promise.allSettled(work)
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
 }

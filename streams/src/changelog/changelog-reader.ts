@@ -132,7 +132,7 @@ export class ChangelogReader {
   /** performance.now() at which the state of a standby was last known to be current; -Infinity before that. */
   currentAtMs(taskId: string): number {
     const mine = [...this.#followed.values()].filter(({ state }) => state.taskId === taskId)
-    return Math.min(Number.POSITIVE_INFINITY, ...mine.map(({ currentAtMs }) => currentAtMs))
+    return mine.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...mine.map(({ currentAtMs }) => currentAtMs))
   }
 
   async close(): Promise<void> {
@@ -218,8 +218,9 @@ export class ChangelogReader {
       const restore = this.#restores.get(taskId)
       if (restore !== undefined) restore.reject(error)
       else {
-        for (const one of concerned) if (one.state.taskId === taskId) this.#followed.delete(nameOf(one))
         this.#options.onStandbyFailure(taskId, error)
+        // The whole task: what one of its changelogs brings is of no use without the others.
+        void this.forget(taskId)
       }
     }
   }

@@ -165,6 +165,30 @@ describe('before a task may process', () => {
     await expect(validate(world, [await openTask(0), await openTask(1)])).rejects.toThrow('disk')
   })
 
+  it('no task is started after a later look at the offsets has failed', async () => {
+    const world = worldOf({ committed: { 1: ['unstable'] } })
+    let calledOff = () => undefined as void
+    const held = new Promise<void>((resolve) => (calledOff = resolve))
+    world.context.reader.restore = async (_state, _targets, signal) => {
+      signal.addEventListener('abort', () => calledOff())
+      await held
+      return signal.aborted ? undefined : 0
+    }
+    const { committedOffsets } = world.context.admin
+    let looks = 0
+    world.context.admin.committedOffsets = (...args) =>
+      ++looks > 1 ? Promise.reject(new Error('away')) : committedOffsets.apply(world.context.admin, args)
+    const started: ValidatedTask[] = []
+    const work = validateTasks(
+      world.context,
+      [await openTask(0), await openTask(1)],
+      new AbortController().signal,
+      async (task) => void started.push(task),
+    )
+    await expect(work).rejects.toThrow('away')
+    expect(started).toEqual([])
+  })
+
   it('without state it needs no changelog', async () => {
     const world = worldOf({ committed: { 0: [{ offset: -1 }] } })
     const [started] = await validate(world, [await openTask(0, { stateful: false })])

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { allDone } from '../all-done.js'
 import { StreamsError } from '../errors.js'
 import type { KafkaAdmin } from '../kafka/admin.js'
 import type { KafkaClient } from '../kafka/client.js'
@@ -65,29 +66,34 @@ export async function validateTasks(
   const failed = new AbortController()
   const either = AbortSignal.any([signal, failed.signal])
   const restoring: Promise<void>[] = []
-  let open = tasks
-  while (open.length > 0 && !either.aborted) {
-    // a. The committed offsets, once no transaction holds them back any more.
-    const committed = await committedOffsets(context, open)
-    await failpoint('task.offsets-read')
-    const stable = open.filter((task) => sourcesOf(task).every((at) => !committed.get(at)!.unstable))
-    open = open.filter((task) => !stable.includes(task))
-    if (stable.length > 0) {
-      // b. Only then the ends of the changelogs, transactions that are being committed included.
-      const ends = await changelogEnds(context, stable)
-      await failpoint('task.ends-read')
-      // c. Replay up to there, each task by itself.
-      for (const task of stable) {
-        const work = validateTask(context, task, { committed, ends }, either, start)
-        restoring.push(work)
-        work.catch(() => failed.abort())
+  const fail = () => failed.abort()
+  try {
+    let open = tasks
+    while (open.length > 0 && !either.aborted) {
+      // a. The committed offsets, once no transaction holds them back any more.
+      const committed = await committedOffsets(context, open)
+      await failpoint('task.offsets-read')
+      const stable = open.filter((task) => sourcesOf(task).every((at) => !committed.get(at)!.unstable))
+      open = open.filter((task) => !stable.includes(task))
+      if (stable.length > 0) {
+        // b. Only then the ends of the changelogs, transactions that are being committed included.
+        const ends = await changelogEnds(context, stable)
+        await failpoint('task.ends-read')
+        // c. Replay up to there, each task by itself.
+        for (const task of stable) {
+          const work = validateTask(context, task, { committed, ends }, either, start)
+          restoring.push(work)
+          work.catch(fail)
+        }
       }
+      if (open.length > 0) await delay(UNSTABLE_POLL_MS)
     }
-    if (open.length > 0) await delay(UNSTABLE_POLL_MS)
+  } catch (error) {
+    fail()
+    await Promise.allSettled(restoring)
+    throw error
   }
-  const outcomes = await Promise.allSettled(restoring)
-  const failure = outcomes.find((outcome) => outcome.status === 'rejected')
-  if (failure !== undefined) throw failure.reason
+  await allDone(restoring)
 }
 
 async function validateTask(

@@ -112,6 +112,8 @@ export class CommitPipeline {
    */
   start(tasks: readonly StreamTask[], stamp: Stamp, onFailure: (error: unknown) => void): void {
     if (this.#inFlight !== undefined) throw new Error('a commit is under way already')
+    // What fences a commit are the offsets of its tasks: without one it must not be made.
+    if (tasks.length === 0) throw new Error('a commit without a task')
     const { applicationId, producer, metrics } = this.#options
     const startedAtMs = performance.now()
     const frozen = freeze(this.#interval, tasks, this.#interval.stamp ?? stamp, applicationId, startedAtMs)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { failpoint } from '../failpoints.js'
 import { changelogTopic } from '../changelog/changelog-topics.js'
 import type { KafkaAdmin } from '../kafka/admin.js'
@@ -197,5 +198,6 @@ async function fenceTheDead(client: KafkaClient, log: KafkaLog, members: readonl
       )
     }
   })
-  await Promise.all(fenced)
+  // Whoever does not answer must not cost us our session: the others wait for what we decide.
+  await Promise.race([Promise.all(fenced), once(signal, 'abort')])
 }

@@ -167,6 +167,7 @@ export class StreamTask {
     this.#processor.clear()
     this.#unpersisted = NO_CHANGES
     this.complete = false
+    this.currentUntilMs = Number.NEGATIVE_INFINITY
     this.stale = true
   }
 
