@@ -20,6 +20,7 @@ import { StateDirectory } from './state/state-directory.js'
 import { StreamInstance, type ProcessingGuarantee } from './stream-instance.js'
 import type { Topology } from './topology/topology.js'
 
+/** What an application needs besides its topology. */
 export interface KafkaStreamsOptions extends ErrorHandlers {
   /** Names the consumer group, the changelog topics and the state directory. One per application. */
   applicationId: string
@@ -69,6 +70,7 @@ export interface KafkaStreamsOptions extends ErrorHandlers {
   stateCleanupDelayMs?: number
 }
 
+/** What an application is at; it processes while RUNNING. */
 export type KafkaStreamsState =
   'CREATED' | 'REBALANCING' | 'RESTORING' | 'RUNNING' | 'PENDING_SHUTDOWN' | 'CLOSED' | 'ERROR'
 
@@ -83,6 +85,7 @@ const MOVES: Readonly<Record<KafkaStreamsState, readonly KafkaStreamsState[]>> =
   ERROR: ['CLOSED'],
 }
 
+/** A task as this process has it. */
 export interface TaskStatus {
   id: string
   status: TaskStatusName
@@ -146,6 +149,7 @@ export class KafkaStreams {
     return this.#directory.instanceId
   }
 
+  /** Told of every move, in order. It must not throw. */
   onStateChange(listener: (state: KafkaStreamsState, previous: KafkaStreamsState) => void): void {
     this.#stateListeners.push(listener)
   }
@@ -219,6 +223,7 @@ export class KafkaStreams {
     return this.#closing
   }
 
+  /** The tasks this process has, those it keeps warm included. */
   tasks(): TaskStatus[] {
     return [...(this.#instance?.tasks.all.values() ?? [])].map((task) => ({
       id: task.id,

@@ -1,7 +1,13 @@
 /** The public face of the runtime: what an application is written with. */
-export { KafkaStreams, type KafkaStreamsOptions, type KafkaStreamsState, type TaskStatus } from './application.js'
+export {
+  KafkaStreams,
+  type KafkaStreamsOptions,
+  type KafkaStreamsState,
+  type ServedTask,
+  type TaskStatus,
+} from './application.js'
 export type { RestoreEvent, RestoreListener, TaskRestore } from './changelog/restore-progress.js'
-export { StreamsError, type StreamsErrorCode } from './errors.js'
+export { StreamsError, type Concerns, type StreamsErrorCode } from './errors.js'
 export type {
   ErrorDecision,
   ErrorHandler,
@@ -12,8 +18,11 @@ export type {
   ProductionErrorHandler,
 } from './processing/error-handlers.js'
 export type { ProcessingGuarantee } from './stream-instance.js'
-export type { KafkaConfig, KafkaLog } from './kafka/config.js'
-export type { Compression } from './kafka/records/compression.js'
+export type { KafkaConfig, KafkaLog, SaslOptions } from './kafka/config.js'
+export { COMPRESSIONS, type Compression } from './kafka/records/compression.js'
+export type { RecordHeader } from './kafka/records/encode.js'
+export type { AssignedMember, AssignmentMap, SubTopologyMetadata } from './membership/group-metadata.js'
+export type { TaskStatusName } from './processing/stream-task.js'
 export type { Isolation } from './queries/task-reads.js'
 export {
   QueryError,
@@ -24,7 +33,7 @@ export {
   type WindowView,
 } from './queries/task-view.js'
 export { json, utf8, type Serde } from './serde.js'
-export type { Engine, EngineFactory, EngineSnapshot, EngineWrite } from './state/engine.js'
+export type { Engine, EngineEntry, EngineFactory, EngineScan, EngineSnapshot, EngineWrite } from './state/engine.js'
 export { engineFactory, ENGINES, type EngineName } from './state/engines.js'
 export type { StoredWindow } from './state/window-store.js'
 export {

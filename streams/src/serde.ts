@@ -1,6 +1,8 @@
 /** Turns values into bytes and back. `decode` reads in place, from `start` (inclusive) to `end` (exclusive). */
 export interface Serde<T> {
+  /** @throws when it is no value that this serde writes */
   encode(value: T): Buffer
+  /** @throws when these bytes are no value */
   decode(bytes: Buffer, start: number, end: number): T
 }
 

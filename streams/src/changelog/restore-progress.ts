@@ -19,6 +19,7 @@ export interface RestoreEvent extends TaskRestore {
   readonly restored: number
 }
 
+/** Called in the middle of things: it must not throw. */
 export type RestoreListener = (event: RestoreEvent) => void
 
 interface Running {

@@ -8,6 +8,9 @@ import { metadata, type TopicMetadata } from './protocol/metadata.js'
 import { offsetFetchRequest } from './protocol/offset-fetch.js'
 import { createTopics, deleteTopics } from './protocol/topics.js'
 
+export type { DescribedMember, OffsetAt }
+
+/** A topic to be made. */
 export interface TopicSpec {
   name: string
   partitions: number
@@ -16,6 +19,7 @@ export interface TopicSpec {
   config?: Record<string, string>
 }
 
+/** A topic as it is. */
 export interface TopicDescription {
   name: string
   /** UUID: a topic deleted and made again under its name has another one. */
@@ -23,6 +27,7 @@ export interface TopicDescription {
   partitions: number
 }
 
+/** What a group has committed of a partition. */
 export interface CommittedOffset {
   topic: string
   partition: number
@@ -33,6 +38,7 @@ export interface CommittedOffset {
   unstable: boolean
 }
 
+/** A group and its members. */
 export interface GroupDescription {
   /** 'Stable', 'Empty', 'PreparingRebalance', 'CompletingRebalance', 'Dead' (there is no such group). */
   state: string
@@ -196,6 +202,7 @@ export class KafkaAdmin {
     )
   }
 
+  /** A group as its coordinator knows it; a group that never was is Dead. */
   async describeGroup(groupId: string): Promise<GroupDescription> {
     return askCoordinator(this.#client, groupId, describeGroups([groupId]), ({ groups }) => {
       const { errorCode, state, protocol, members } = only(groups, 'DescribeGroups')

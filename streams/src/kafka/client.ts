@@ -25,6 +25,7 @@ export type { Broker }
  * reached, and the log gets one line when a broker is lost and one when it is back.
  */
 export class KafkaClient {
+  /** @internal */
   readonly cluster: Cluster
   readonly config: KafkaConfig
   readonly log: KafkaLog
@@ -113,7 +114,10 @@ export class KafkaClient {
     return this.#topics.get(topic).topicId
   }
 
-  /** The node id of a watched partition's leader as last heard, or undefined while there is none. Never waits. */
+  /**
+   * The node id of a watched partition's leader as last heard, or undefined while there is none. Never waits.
+   * @internal
+   */
   leaderIdOf(topic: string, partition: number): number | undefined {
     return this.#topics.leaderIdOf(topic, partition)
   }
@@ -121,6 +125,7 @@ export class KafkaClient {
   /**
    * The connected leader of a partition. Throws LEADER_NOT_AVAILABLE (retriable) while there is none, CONNECTION when it
    * cannot be reached; in both cases the metadata was refreshed, so the next call may give another broker.
+   * @internal
    */
   async leaderOf(topic: string, partition: number): Promise<Broker> {
     this.#failIfClosed()
@@ -135,6 +140,7 @@ export class KafkaClient {
   /**
    * The connected coordinator of a group or transactional id, remembered until `forgetCoordinator`. Waits while Kafka loads or
    * creates the topic behind it, up to the request timeout.
+   * @internal
    */
   async coordinatorOf(kind: 'group' | 'transaction', key: string): Promise<Broker> {
     const known = this.#coordinators.get(`${kind} ${key}`)
@@ -163,18 +169,27 @@ export class KafkaClient {
     return broker
   }
 
-  /** Makes the next coordinatorOf ask the cluster: after NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE or a lost connection. */
+  /**
+   * Makes the next coordinatorOf ask the cluster: after NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE or a lost connection.
+   * @internal
+   */
   forgetCoordinator(kind: 'group' | 'transaction', key: string): void {
     this.#coordinators.delete(`${kind} ${key}`)
   }
 
-  /** The connected controller (KRaft: any broker, which forwards to it). */
+  /**
+   * The connected controller (KRaft: any broker, which forwards to it).
+   * @internal
+   */
   controller(): Promise<Broker> {
     const id = this.cluster.brokerPool.metadata?.controllerId ?? -1
     return id < 0 ? this.anyBroker() : this.brokerWithId(id)
   }
 
-  /** Any connected broker. */
+  /**
+   * Any connected broker.
+   * @internal
+   */
   async anyBroker(): Promise<Broker> {
     this.#failIfClosed()
     try {
@@ -184,7 +199,10 @@ export class KafkaClient {
     }
   }
 
-  /** The connected broker with a node id. Throws CONNECTION (the metadata was refreshed then) or BROKER_NOT_AVAILABLE. */
+  /**
+   * The connected broker with a node id. Throws CONNECTION (the metadata was refreshed then) or BROKER_NOT_AVAILABLE.
+   * @internal
+   */
   async brokerWithId(nodeId: number): Promise<Broker> {
     this.#failIfClosed()
     const pool = this.cluster.brokerPool
@@ -226,6 +244,7 @@ export class KafkaClient {
   /**
    * Sends one request and returns its decoded answer; error codes inside the answer are the caller's business.
    * Throws CONNECTION, REQUEST_TIMED_OUT, CLOSED, UNSUPPORTED_VERSION (says what is needed) or INVALID_ANSWER.
+   * @internal
    */
   async send<T>(broker: Broker, request: ApiRequest<T>, concerns: Concerns = {}): Promise<T> {
     this.#failIfClosed()

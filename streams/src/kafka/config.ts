@@ -15,6 +15,7 @@ export interface KafkaConfig {
   connectionTimeoutMs?: number
 }
 
+/** A login. */
 export interface SaslOptions {
   mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
   username: string
@@ -23,8 +24,12 @@ export interface SaslOptions {
 
 /** Where this library writes its log: pino fits. `debug` may be called often, `info` and above once per change of state. */
 export interface KafkaLog {
+  /** For whoever looks for a fault. */
   debug(fields: object, message: string): void
+  /** A change of state. */
   info(fields: object, message: string): void
+  /** Something that heals by itself, or was decided by a handler. */
   warn(fields: object, message: string): void
+  /** Something that somebody should look at. */
   error(fields: object, message: string): void
 }

@@ -17,6 +17,7 @@ export const DEAD_LETTER_HEADERS = {
   headersBytes: '__streams.errors.original.headers.bytes',
 } as const
 
+/** A record that was put aside, and why. */
 export interface DeadLetter {
   /** Code or name of the error, e.g. TRUNCATED: what groups causes. */
   exception: string

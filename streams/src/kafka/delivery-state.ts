@@ -2,6 +2,7 @@ import type { KafkaLog } from './config.js'
 import type { KafkaError } from './errors.js'
 import type { PartitionQueue } from './partition-queue.js'
 
+/** Whether everything goes through, or something is tried again. */
 export type ProducerState = 'ok' | 'retrying'
 
 /** Whether deliveries go through: told once when the first partition begins to fail, and once when none fails any more. */

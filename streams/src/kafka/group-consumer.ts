@@ -8,6 +8,7 @@ import { GroupMember } from './group-member.js'
 import { GroupSession } from './group-session.js'
 import { Backoff, pause } from './retry.js'
 
+/** What is read, as whom, and what becomes of it. */
 export interface GroupConsumerOptions {
   groupId: string
   topics: readonly string[]

@@ -4,6 +4,8 @@ import type { KafkaError } from './errors.js'
 import type { Compression } from './records/batch.js'
 import type { PlainRecord } from './records/rebuild.js'
 
+export type { ProducerState }
+
 /** A record that Kafka will never accept. */
 export interface RejectedRecord extends PlainRecord {
   topic: string
@@ -16,6 +18,7 @@ export type ProducerClient = Pick<
   'leaderIdOf' | 'partitionCount' | 'brokerWithId' | 'anyBroker' | 'send' | 'refreshMetadata' | 'log' | 'closing'
 >
 
+/** How much may wait, for how long, and who is told. */
 export interface IdempotentProducerOptions {
   /** At most this much waits for Kafka, as encoded before compression. A full buffer refuses: send() returns false. */
   maxBufferedBytes: number

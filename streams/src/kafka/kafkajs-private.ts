@@ -57,7 +57,10 @@ export interface KafkaJsConnectionPool {
   getConnectionByRequest(request: { request: { apiKey: number } }): Promise<KafkaJsConnection>
 }
 
-/** broker/index.js */
+/**
+ * broker/index.js
+ * @internal
+ */
 export interface Broker {
   readonly nodeId: string | number | null
   readonly versions: Record<number, VersionRange> | null

@@ -7,6 +7,7 @@ import { Fetcher, type FetchPosition } from './fetcher.js'
 import { peekNextOffset } from './records/decode.js'
 import { Backoff, pause } from './retry.js'
 
+/** What is read from where, and what becomes of it. */
 export interface TopicReaderOptions {
   topics: readonly string[]
   startAt: 'earliest' | 'latest'
@@ -72,6 +73,7 @@ export class TopicReader {
     })
   }
 
+  /** Ends reading; whoever waits for caughtUp() waits no longer. Memoised. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing

@@ -32,6 +32,7 @@ export interface SubTopologyMetadata {
   readonly stores: readonly string[]
 }
 
+/** A member of the group, and what it is to do. */
 export interface AssignedMember {
   readonly memberId: string
   readonly instance: string

@@ -48,7 +48,9 @@ export interface ProductionErrorContext {
   readonly headers: readonly RecordHeader[]
 }
 
+/** Decides about input records that failed. */
 export type InputErrorHandler = ErrorHandler<InputErrorContext>
+/** Decides about output records that cannot be written. */
 export type ProductionErrorHandler = ErrorHandler<ProductionErrorContext>
 
 /** The handlers of an application; those of a stream or of a sink go before them. */

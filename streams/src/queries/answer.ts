@@ -8,6 +8,7 @@ import type { TaskView } from './task-view.js'
 /** What a query server needs of the application. */
 export type QueryableStreams = Pick<KafkaStreams, 'topology' | 'served' | 'assignment' | 'partitionCount'>
 
+/** What a query is asked. */
 export interface QueryRequest {
   /** As it was sent; undefined when a whole task is asked. */
   readonly key?: string

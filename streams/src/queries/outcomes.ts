@@ -11,11 +11,13 @@ export type NoAnswer =
   /** The instances refuse our token: a matter of configuration, asking again does not help. */
   | { readonly kind: 'unauthorized' }
 
+/** What came of a question about one key. */
 export type QueryOutcome<T> =
   | { readonly kind: 'ok'; readonly result: T; readonly source: QuerySource }
   | { readonly kind: 'not-found'; readonly source: QuerySource }
   | NoAnswer
 
+/** What came of a question about every partition. */
 export interface AllOutcome<T> {
   readonly results: readonly { readonly result: T; readonly partition: number; readonly source: QuerySource }[]
   /** Partitions nobody answered for. */
@@ -24,7 +26,10 @@ export interface AllOutcome<T> {
   readonly because?: NoAnswer
 }
 
-/** An active's answer is as good as it gets; of others the newer generation counts, then the fresher state. */
+/**
+ * An active's answer is as good as it gets; of others the newer generation counts, then the fresher state.
+ * @internal
+ */
 export function valueOf(reply: Reply): number {
   switch (reply.kind) {
     case 'bad-request':
@@ -39,6 +44,7 @@ export function valueOf(reply: Reply): number {
   }
 }
 
+/** @internal */
 export function outcomeOf<T>(reply: Reply): QueryOutcome<T> {
   switch (reply.kind) {
     case 'answer':
@@ -51,7 +57,10 @@ export function outcomeOf<T>(reply: Reply): QueryOutcome<T> {
   }
 }
 
-/** What to say of a round in which nobody answered. */
+/**
+ * What to say of a round in which nobody answered.
+ * @internal
+ */
 export function reasonOf(refusals: readonly Reply[]): NoAnswer | undefined {
   const stale = refusals.filter((reply) => reply.kind === 'too-stale')
   const [freshest] = stale.sort((a, b) => a.source.staleMs - b.source.staleMs)
@@ -72,10 +81,12 @@ export function gravest(reasons: readonly NoAnswer[]): NoAnswer | undefined {
   return [...reasons].sort((a, b) => GRAVITY[b.kind] - GRAVITY[a.kind])[0]
 }
 
+/** @internal */
 export function isNoAnswer(outcome: QueryOutcome<unknown>): outcome is NoAnswer {
   return outcome.kind in GRAVITY
 }
 
+/** @internal */
 export function noStore(store: string): NoAnswer {
   return { kind: 'bad-request', message: `the application has no store '${store}'` }
 }

@@ -19,12 +19,14 @@ export interface QuerySource {
   readonly generation: number
 }
 
+/** What one task answers. */
 export interface TaskAnswer<T> {
   readonly result: T
   readonly partition: number
   readonly source: QuerySource
 }
 
+/** What all tasks of an instance answer. */
 export interface InstanceAnswer<T> {
   readonly results: readonly TaskAnswer<T>[]
 }
@@ -44,6 +46,7 @@ export const FAILURES = {
   TOO_STALE: 503,
 } as const
 
+/** Why there is no answer. */
 export interface QueryFailure {
   readonly code: keyof typeof FAILURES
   readonly message: string

@@ -21,9 +21,13 @@ import { RoutingTable, type Candidate } from './routing-table.js'
 import { SilentInstances } from './silent-instances.js'
 import type { Isolation } from './task-reads.js'
 
+/** Whom to ask, and how patiently. */
 export interface QueryClientOptions {
   applicationId: string
-  /** Asks the group's coordinator who has what. */
+  /**
+   * Asks the group's coordinator who has what.
+   * @internal
+   */
   read(): Promise<GroupReading>
   /** The store whose task answers each of the application's own queries, by their names. */
   queries?: Readonly<Record<string, string>>
@@ -37,6 +41,7 @@ export interface QueryClientOptions {
   log: KafkaLog
 }
 
+/** What may stand with every question. */
 export interface AskOptions {
   /** No answer that may be older than this. Default: any, and the source says how old. */
   maxStaleMs?: number
@@ -44,6 +49,7 @@ export interface AskOptions {
   isolation?: Isolation
 }
 
+/** A task, and who has it. */
 export interface RoutedTask {
   readonly task: string
   readonly partition: number
@@ -69,11 +75,15 @@ export interface Routing {
   readonly tasks: readonly RoutedTask[]
 }
 
-/** What is asked of one task. */
+/**
+ * What is asked of one task.
+ * @internal
+ */
 export interface TaskRequest {
   readonly store: string
   readonly path: string
   readonly params: Readonly<Record<string, string>>
+  /** The partition that is asked, of so many. */
   partitionOf(partitions: number): number
   readonly options: AskOptions
 }
@@ -125,6 +135,7 @@ export class QueryClient {
     this.#timer.unref()
   }
 
+  /** Questions that are out end as if nobody had answered. The connection to Kafka stays. */
   close(): void {
     clearInterval(this.#timer)
     this.#closing.abort()
@@ -133,6 +144,7 @@ export class QueryClient {
     this.#requests.close()
   }
 
+  /** Who has what, as last read: nothing is asked. */
   routing(): Routing {
     const { applicationId } = this.#options
     const { map } = this.#table
@@ -189,7 +201,10 @@ export class QueryClient {
     return new RemoteWindowView(this, spec)
   }
 
-  /** Asks all partitions at once. */
+  /**
+   * Asks all partitions at once.
+   * @internal
+   */
   async askAll<T>(request: Omit<TaskRequest, 'partitionOf'>): Promise<AllOutcome<T>> {
     if (this.#table.map === undefined) await this.#refreshed()
     const count = this.#table.partitionsOf(request.store)
@@ -215,7 +230,10 @@ export class QueryClient {
     }
   }
 
-  /** Asks whoever has the task, again and again within the time there is, until somebody answers or it makes no sense. */
+  /**
+   * Asks whoever has the task, again and again within the time there is, until somebody answers or it makes no sense.
+   * @internal
+   */
   async ask<T>(request: TaskRequest): Promise<QueryOutcome<T>> {
     const untilMs = performance.now() + (this.#options.timeoutMs ?? 2_000)
     let outcome: NoAnswer = { kind: 'no-owner' }

@@ -8,6 +8,7 @@ import { QueryError } from './task-view.js'
 
 export type { Query, QueryableStreams, QueryRequest } from './answer.js'
 
+/** What the routes answer from, and who may ask. */
 export interface QueryServerOptions {
   streams: QueryableStreams
   /** The application's own queries, by name; its stores can be read without any. */

@@ -9,6 +9,7 @@ import type { AskOptions, QueryClient } from './query-client.js'
 import { DEFAULT_LIMIT, MAX_LIMIT, type RangePage, type WindowPage } from './store-reads.js'
 import type { KeyRangeOptions, ScanOptions } from './task-view.js'
 
+/** What came of asking for a value. */
 export type ValueOutcome<V> =
   /** `value` is undefined when there is no such key. */
   { readonly kind: 'ok'; readonly value: V | undefined; readonly source: QuerySource } | NoAnswer
@@ -18,6 +19,7 @@ export interface RangeOptions<K> extends KeyRangeOptions<K>, AskOptions {
   after?: K
 }
 
+/** What came of asking for a range of keys. */
 export type RangeOutcome<K, V> =
   | {
       readonly kind: 'ok'
@@ -31,6 +33,7 @@ export type RangeOutcome<K, V> =
     }
   | NoAnswer
 
+/** What came of asking for the windows of a key. */
 export type WindowsOutcome<V> =
   | {
       readonly kind: 'ok'

@@ -2,6 +2,7 @@ import { fastify } from 'fastify'
 import type { Query, QueryableStreams } from './answer.js'
 import { queryRoutes } from './query-server.js'
 
+/** Where to listen, who may ask, and what can be asked besides the stores. */
 export interface StartQueryServerOptions {
   /** Where to listen; by default only this machine can ask. */
   host?: string
@@ -13,8 +14,10 @@ export interface StartQueryServerOptions {
   queries?: Readonly<Record<string, Query>>
 }
 
+/** A server that listens. */
 export interface QueryServer {
   readonly url: string
+  /** Ends every connection. */
   close(): Promise<void>
 }
 

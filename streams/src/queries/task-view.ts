@@ -35,7 +35,9 @@ export interface KeyRangeOptions<K> extends ScanOptions {
   prefix?: K | Buffer
 }
 
+/** A key-value store of one task. */
 export interface KeyValueView<K, V> {
+  /** The value of a key; undefined = there is none, or its ttl is over. */
   get(key: K): V | undefined
   /** Keys and values, ascending by the bytes of the key; read as they are asked for, so stop when you have enough. */
   range(options?: KeyRangeOptions<K>): AsyncIterable<[K, V]>
@@ -43,7 +45,9 @@ export interface KeyValueView<K, V> {
   all(options?: KeyRangeOptions<K>): Promise<[K, V][]>
 }
 
+/** A window store of one task. */
 export interface WindowView<K, S> {
+  /** The window of a key that starts at this moment; undefined = there is none, or it is not kept any more. */
   get(key: K, startMs: number): StoredWindow<S> | undefined
   /** The windows of a key that start from `fromMs` to `toMs`, both inclusive, ascending by start. */
   fetch(key: K, fromMs: number, toMs: number, options?: ScanOptions): Promise<StoredWindow<S>[]>
@@ -54,6 +58,7 @@ export interface WindowView<K, S> {
   fetchAll(fromMs: number, toMs: number, options?: { limit?: number }): AsyncIterable<[K, StoredWindow<S>]>
 }
 
+/** Of which task a view is, and how it reads. */
 export interface TaskViewOptions {
   taskId: string
   partition: number
@@ -69,6 +74,7 @@ export class TaskView {
   readonly partition: number
   readonly #reads: TaskReads
 
+  /** @internal */
   constructor({ taskId, partition, reads }: TaskViewOptions) {
     this.taskId = taskId
     this.partition = partition
@@ -94,6 +100,7 @@ export class TaskView {
     await this.#reads.close()
   }
 
+  /** A key-value store of the task, by the spec it was made with. */
   keyValue<K, V>(spec: KeyValueStoreSpec<K, V>): KeyValueView<K, V> {
     const reads = this.#reads
     const codec = new StoredValueCodec(spec)
@@ -121,6 +128,7 @@ export class TaskView {
     }
   }
 
+  /** A window store of the task, by the spec it was made with. */
   window<K, S>(spec: WindowStoreSpec<K, S>): WindowView<K, S> {
     const reads = this.#reads
     const codec = storedWindowCodec(spec.value)

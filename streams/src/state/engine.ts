@@ -18,6 +18,7 @@ export interface EngineScan extends KeyRange {
   readonly limit?: number
 }
 
+/** A key and its value. */
 export type EngineEntry = readonly [key: Buffer, value: Buffer]
 
 /** What can be read, of an engine or of one moment of it. Buffers it returns must not be changed. */
@@ -30,6 +31,7 @@ export interface EngineReads {
 
 /** Reads of one moment. Close it: an open snapshot keeps old data on disk. */
 export interface EngineSnapshot extends EngineReads {
+  /** Lets go of the moment. */
   close(): Promise<void>
 }
 
@@ -50,10 +52,13 @@ export interface Engine extends EngineReads {
    * @returns what is damaged, in words
    */
   findDamage?(): Promise<string | undefined>
+  /** Makes what is not there yet. @throws with LEVEL_CORRUPTION or LEVEL_LOCKED */
   open(): Promise<void>
   /** Memoised; afterwards every call throws. */
   close(): Promise<void>
+  /** Applies all of them or, when it throws or the process dies, none. With `sync` they survive a power cut. */
   write(writes: readonly EngineWrite[], options: { sync: boolean }): Promise<void>
+  /** What is in it at this moment. */
   snapshot(): EngineSnapshot
 }
 

@@ -5,6 +5,7 @@ import { loadRocksDb, RocksDbEngine } from './rocksdb-engine.js'
 
 /** The engines that come with the runtime. */
 export const ENGINES = ['leveldb', 'rocksdb', 'memory'] as const
+/** For engineFactory(). */
 export type EngineName = (typeof ENGINES)[number]
 
 const FACTORIES: Readonly<Record<EngineName, EngineFactory>> = {

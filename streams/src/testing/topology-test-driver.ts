@@ -13,6 +13,7 @@ import { CommittedReads, LatestReads, type Isolation } from '../queries/task-rea
 import { TaskView } from '../queries/task-view.js'
 import type { Topology } from '../topology/topology.js'
 
+/** What a driver may be told: handlers as in KafkaStreamsOptions, too. */
 export interface DriverOptions extends ErrorHandlers {
   /** Partitions of every topic; default 1. */
   partitions?: number
@@ -28,7 +29,8 @@ interface DriverTask {
   expiry: Expiry
 }
 
-interface OutputRecord {
+/** A record as it was written to a topic. */
+export interface OutputRecord {
   topic: string
   partition: number
   key: Buffer | null

@@ -5,6 +5,7 @@ import type { KeyValueStoreSpec, WindowStoreSpec } from './stores.js'
 import { Topology } from './topology.js'
 import type { Window, Windows } from './windows.js'
 
+/** How a topic is read. */
 export interface ConsumedOptions<K, V> {
   key: Serde<K>
   value: Serde<V>
@@ -29,6 +30,7 @@ export interface ConsumedOptions<K, V> {
   onProcessingError?: InputErrorHandler
 }
 
+/** How a topic is written. */
 export interface ProducedOptions<K, V> {
   key: Serde<K>
   value: Serde<V>
@@ -126,6 +128,7 @@ export class KStream<K, V> {
   /** True once the key was changed: from then on records may lie on the wrong partition for grouping. */
   protected readonly rekeyed: boolean
 
+  /** @internal */
   constructor(
     protected readonly graph: Graph,
     protected readonly nodeId: number,
@@ -196,7 +199,9 @@ export class KStream<K, V> {
   }
 }
 
+/** Records of one kind, grouped by their key. */
 export class KGroupedStream<K, V> {
+  /** @internal */
   constructor(
     private readonly graph: Graph,
     private readonly nodeId: number,
@@ -226,7 +231,9 @@ export class KGroupedStream<K, V> {
   }
 }
 
+/** Records of one kind, grouped by their key and cut into windows of time. */
 export class WindowedKGroupedStream<K, V> {
+  /** @internal */
   constructor(
     private readonly graph: Graph,
     private readonly nodeId: number,
@@ -248,6 +255,7 @@ export class WindowedKGroupedStream<K, V> {
 
 /** The latest state of each key. */
 export class KTable<K, S> {
+  /** @internal */
   constructor(
     private readonly graph: Graph,
     private readonly nodeId: number,
@@ -261,6 +269,7 @@ export class KTable<K, S> {
 
 /** The state of each key and window. */
 export class WindowedKTable<K, S> {
+  /** @internal */
   constructor(
     private readonly graph: Graph,
     private readonly nodeId: number,
@@ -278,6 +287,7 @@ export class WindowedKTable<K, S> {
 
 /** Announcements of windows, which can be merged into larger ones. */
 export class AnnouncedKStream<K, S> extends KStream<K, Announcement<S>> {
+  /** @internal */
   constructor(
     graph: Graph,
     nodeId: number,

@@ -23,6 +23,7 @@ export interface Announcement<S> {
   readonly revision: number
 }
 
+/** When windows are announced. */
 export interface EmitOptions {
   /** An open window is announced at most this often (wall clock); the last state always follows. */
   openAtMostEveryMs: number

@@ -23,6 +23,7 @@ export interface WindowStoreSpec<K, V> {
 export type StoreSpec = KeyValueStoreSpec<unknown, unknown> | WindowStoreSpec<unknown, unknown>
 
 /**
+ * A store of one value per key.
  * @param name unique in the topology; names the changelog topic too: letters, digits, `.`, `_`, `-`
  * @param options `ttlMs`: a key that was not changed for so long, in stream time, is gone; more than 0
  */
@@ -36,7 +37,10 @@ export function keyValueStore<K, V>(
   return Object.freeze({ kind: 'key-value', name: checkedName(name), key, value, ttlMs })
 }
 
-/** @param name as for keyValueStore */
+/**
+ * A store of one value per key and window.
+ * @param name as for keyValueStore
+ */
 export function windowStore<K, V>(
   name: string,
   options: { key: Serde<K>; value: Serde<V>; retentionMs: number },

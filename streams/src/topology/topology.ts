@@ -13,8 +13,10 @@ export interface SubTopology {
 
 /** What is to be computed, as an immutable graph. Made by StreamsBuilder, run by KafkaStreams or TopologyTestDriver. */
 export class Topology {
+  /** @internal */
   readonly subTopologies: readonly SubTopology[]
 
+  /** @internal */
   constructor(nodes: readonly GraphNode[]) {
     this.subTopologies = Object.freeze(split(nodes))
   }
@@ -28,15 +30,20 @@ export class Topology {
     return [...new Set(this.subTopologies.flatMap((sub) => sub.sinkTopics))]
   }
 
-  /** The node that reads an input topic. */
+  /**
+   * The node that reads an input topic.
+   * @internal
+   */
   sourceOf(topic: string): NodeOf<'source'> | undefined {
     return this.#all('source').find((spec) => spec.topic === topic)
   }
 
+  /** @internal */
   get sources(): NodeOf<'source'>[] {
     return this.#all('source')
   }
 
+  /** @internal */
   get sinks(): NodeOf<'sink'>[] {
     return this.#all('sink')
   }

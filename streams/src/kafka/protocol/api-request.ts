@@ -6,6 +6,7 @@ import type { WireWriter } from '../wire/writer.js'
  * above the encoder, in the notation of https://kafka.apache.org/protocol.html
  *
  * If the decoded answer has a `throttleTimeMs`, the connection pauses that long (KIP-219).
+ * @internal
  */
 export interface ApiRequest<T> {
   readonly apiKey: number

@@ -11,6 +11,7 @@ export interface DescribedGroup {
   members: DescribedMember[]
 }
 
+/** A member of a group as the coordinator knows it. */
 export interface DescribedMember {
   memberId: string
   clientId: string

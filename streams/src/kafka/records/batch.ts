@@ -5,6 +5,7 @@ import { crc32c } from './crc32c.js'
 
 export type { Compression } from './compression.js'
 
+/** A header of a record. */
 export interface RecordHeader {
   key: string
   value: Buffer | null

@@ -7,6 +7,7 @@ import { zstd } from './zstd.js'
 
 /** Kafka's codecs; the place of each is its number in a batch's attributes. */
 export const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
+/** How a producer compresses its batches. */
 export type Compression = (typeof COMPRESSIONS)[number]
 
 /** Fastest level: trades compress nearly as well with it, at a fraction of the CPU. */
