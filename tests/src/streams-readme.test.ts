@@ -28,7 +28,7 @@ function rows(text: string): string[][] {
 function defaultOf(member: ts.TypeElement): string | undefined {
   if (member.questionToken === undefined) return 'required'
   const comment = ts.getJSDocCommentsAndTags(member).map((doc) => doc.comment)[0]
-  return typeof comment === 'string' ? /\b[Dd]efault:? (.+?)\.?$/.exec(comment)?.[1] : undefined
+  return typeof comment === 'string' ? /\bdefault:? (.+?)(?:[.,](?:\s|$))/i.exec(comment)?.[1] : undefined
 }
 
 describe('streams/README.md', () => {
@@ -46,6 +46,8 @@ describe('streams/README.md', () => {
     const options = interfaces.flatMap(({ members }) => [...members])
     const listed = new Map(rows(section('Options').split('Errors are')[0]!).map(([name, text]) => [name, text]))
     expect([...listed.keys()].toSorted()).toEqual(options.map((option) => option.name!.getText()).toSorted())
+    const withDefault = options.filter((option) => defaultOf(option) !== undefined)
+    expect(withDefault.length, 'most options say their default').toBeGreaterThan(18)
     for (const option of options) {
       const wanted = defaultOf(option)
       if (wanted !== undefined) expect(listed.get(option.name!.getText()), option.name!.getText()).toBe(wanted)
