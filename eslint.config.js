@@ -48,7 +48,7 @@ function restrict(...patterns) {
 }
 
 export default tseslint.config(
-  { ignores: ['**/dist/', '.local/', 'coverage/'] },
+  { ignores: ['**/dist/', '.local/', 'coverage/', 'streams/docs/api/'] },
   eslint.configs.recommended,
   ...tseslint.configs.strict,
   { languageOptions: { globals: globals.node } },
