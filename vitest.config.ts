@@ -48,7 +48,10 @@ export default defineConfig({
           name: 'faults',
           include: withFaults,
           globalSetup: ['./tests/src/setup/servers.ts'],
-          maxConcurrency: 4,
+          // One file after the other, when nothing else runs: each of its tests starts several processes.
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+          maxConcurrency: 3,
           ...serverLimits,
           testTimeout: 180_000,
         },
