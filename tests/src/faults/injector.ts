@@ -1,5 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Link } from './link.js'
 import type { Step } from './plan.js'
+import { MOMENT_COMES_WITHIN_MS } from './processor.js'
+import type { Moment } from './requests.js'
 import type { System } from './system.js'
 
 /** What was done, by name; joins and leaves are told apart from restarts by nobody, so both are counted by themselves. */
@@ -72,7 +75,7 @@ export class Injector {
     switch (step.what) {
       case 'kill':
         this.done.kills++
-        return processor.kill()
+        return processor.kill(step.at)
       case 'terminate':
         this.done.leaves++
         return processor.terminate()
@@ -84,25 +87,27 @@ export class Injector {
         return processor.deleteState()
       case 'stop':
         this.done.stalls++
-        return processor.signal('SIGSTOP')
+        return processor.stop(step.at)
       case 'continue':
-        return processor.signal('SIGCONT')
+        return processor.continue()
       case 'cut':
-        this.done.cuts += link.cut()
-        return
-      case 'cut mid-request':
-        this.done.cuts += link.cutMidRequest()
-        return
+        return this.#at(link, step.at, () => {
+          this.done.cuts += step.at?.moment === 'after' ? link.cutAtAnswers() : link.cut()
+        })
       case 'isolate':
         this.done.isolations++
-        link.hold()
-        return
+        return this.#at(link, step.at, () => link.hold('isolation'))
       case 'reconnect, deliver late':
-        return link.release()
+        return link.release('isolation')
       case 'reconnect, drop':
         link.cut()
-        return link.release()
+        return link.release('isolation')
     }
+  }
+
+  async #at(link: Link, at: Moment | undefined, act: () => void): Promise<void> {
+    if (at === undefined) act()
+    else await link.atRequest(at, act, MOMENT_COMES_WITHIN_MS)
   }
 
   async #doToServer({ server, what }: Extract<Step, { server: string }>): Promise<void> {
@@ -131,12 +136,12 @@ export class Injector {
    */
   async #stopKafka(): Promise<void> {
     const links = this.system.processors.map(({ link }) => link)
-    for (const link of links) link.hold()
+    for (const link of links) link.hold('broker bounce')
     await delay(MARKERS_ARE_WRITTEN_MS)
     await this.system.kafka.end('SIGTERM')
     for (const link of links) {
       link.cut()
-      link.release()
+      link.release('broker bounce')
     }
   }
 }
@@ -150,5 +155,6 @@ const SIGNALS: Readonly<Record<string, string>> = {
 
 function tell(step: Step): string {
   const whom = 'server' in step ? step.server : `processor-${step.processor + 1}`
-  return `${step.scene}: ${SIGNALS[step.what] ?? step.what} ${whom}`
+  const when = 'at' in step && step.at !== undefined ? ` ${step.at.moment} ${step.at.request}` : ''
+  return `${step.scene}: ${SIGNALS[step.what] ?? step.what} ${whom}${when}`
 }

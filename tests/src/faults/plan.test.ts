@@ -71,7 +71,6 @@ const CHANGES: Record<Step['what'], [string, string[]]> = {
   stop: ['frozen', ['well']],
   continue: ['well', ['frozen']],
   cut: ['well', ['well']],
-  'cut mid-request': ['well', ['well']],
   isolate: ['isolated', ['well']],
   'reconnect, deliver late': ['well', ['isolated']],
   'reconnect, drop': ['well', ['isolated']],
@@ -80,6 +79,6 @@ const CHANGES: Record<Step['what'], [string, string[]]> = {
 /** Processes and their links are in a state of their own. */
 function whose(step: Step): string {
   if ('server' in step) return step.server
-  const isLink = ['cut', 'cut mid-request', 'isolate', 'reconnect, deliver late', 'reconnect, drop'].includes(step.what)
+  const isLink = ['cut', 'isolate', 'reconnect, deliver late', 'reconnect, drop'].includes(step.what)
   return `${isLink ? 'link' : 'process'} ${step.processor}`
 }

@@ -4,6 +4,7 @@ import { describeExit, startChild, type Child } from '@candlewick/dev/local/chil
 import { ROOT } from '@candlewick/dev/local/paths'
 import { Counters } from './counters.js'
 import type { Link } from './link.js'
+import type { Moment } from './requests.js'
 
 export interface ProcessorOptions {
   name: string
@@ -19,6 +20,8 @@ export interface ProcessorOptions {
 
 /** Services end within 20 s of SIGTERM; then an orchestrator loses patience. */
 const PATIENCE_MS = 25_000
+/** Commits come several times a second; heartbeats every second. */
+export const MOMENT_COMES_WITHIN_MS = 2_000
 /** As an orchestrator starts again what ended by itself. */
 const RESTART_AFTER_MS = 1_000
 
@@ -64,22 +67,49 @@ export class Processor {
     })
   }
 
-  kill(): Promise<void> {
-    return this.#then(() => this.#end('SIGKILL'))
+  /** kill -9; before a request means that the broker never gets it. */
+  kill(at?: Moment): Promise<void> {
+    return this.#then(async () => {
+      this.#wanted = false
+      await this.#at(at, () => {
+        this.#child?.kill('SIGKILL')
+        if (at?.moment === 'before') this.link.cut()
+      })
+      await this.#child?.exited
+    })
   }
 
   /** SIGTERM: it commits, leaves the group and ends. */
   terminate(): Promise<void> {
-    return this.#then(() => this.#end('SIGTERM'))
+    return this.#then(async () => {
+      this.#wanted = false
+      const startedMs = performance.now()
+      await this.#child?.stop({ timeoutMs: PATIENCE_MS })
+      if (performance.now() - startedMs >= PATIENCE_MS) this.stubborn++
+    })
+  }
+
+  /** SIGSTOP; before a request means that the request is held back until it goes on. */
+  stop(at?: Moment): Promise<void> {
+    return this.#then(() =>
+      this.#at(at, () => {
+        this.#child?.kill('SIGSTOP')
+        if (at?.moment === 'before') this.link.hold('stopped process')
+      }),
+    )
+  }
+
+  /** SIGCONT. */
+  continue(): Promise<void> {
+    return this.#then(async () => {
+      this.#child?.kill('SIGCONT')
+      this.link.release('stopped process')
+    })
   }
 
   /** Only while it is not running. */
   deleteState(): Promise<void> {
     return this.#then(() => rm(this.#options.stateDir, { recursive: true, force: true }))
-  }
-
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
-    return this.#then(async () => this.#child?.kill(signal))
   }
 
   async isReady(): Promise<boolean> {
@@ -119,12 +149,9 @@ export class Processor {
     })
   }
 
-  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    this.#wanted = false
-    const child = this.#child
-    if (child === undefined || child.exit !== undefined) return
-    const startedMs = performance.now()
-    await child.stop({ signal, timeoutMs: PATIENCE_MS })
-    if (signal === 'SIGTERM' && performance.now() - startedMs >= PATIENCE_MS) this.stubborn++
+  /** At a moment of the protocol, if it comes soon. */
+  async #at(at: Moment | undefined, act: () => void): Promise<void> {
+    if (at === undefined) act()
+    else await this.link.atRequest(at, act, MOMENT_COMES_WITHIN_MS)
   }
 }

@@ -1,21 +1,31 @@
 import { type Random } from '@candlewick/dev/exchange/random'
-import { between, shuffled } from './chance.js'
+import { between, oneOf, shuffled } from './chance.js'
+import type { Moment, RequestName } from './requests.js'
 
-/** What can be done to the system; `processor` is 0, 1, 2. */
+/** What can be done to the system; `processor` is 0, 1, 2. Without `at` it is done at once. */
 export type Act =
-  | { readonly what: 'kill' | 'terminate' | 'start' | 'delete state'; readonly processor: number }
-  /** SIGSTOP and SIGCONT. */
-  | { readonly what: 'stop' | 'continue'; readonly processor: number }
-  /** Its connections to Kafka: broken now, or as soon as the broker has taken a request and before it is answered. */
-  | { readonly what: 'cut' | 'cut mid-request'; readonly processor: number }
+  | { readonly what: 'terminate' | 'start' | 'delete state'; readonly processor: number }
+  | { readonly what: 'kill'; readonly processor: number; readonly at?: Moment }
+  /** SIGSTOP and SIGCONT. Stopped before a request, that request is held back and goes on with the SIGCONT. */
+  | { readonly what: 'stop'; readonly processor: number; readonly at?: Moment }
+  | { readonly what: 'continue'; readonly processor: number }
+  /** Its connections to Kafka are broken; after a request that means: when it is answered. */
+  | { readonly what: 'cut'; readonly processor: number; readonly at?: Moment }
   /** Nothing moves between it and Kafka; then what was held up is delivered late, or the connections are gone. */
-  | { readonly what: 'isolate' | 'reconnect, deliver late' | 'reconnect, drop'; readonly processor: number }
+  | { readonly what: 'isolate'; readonly processor: number; readonly at?: Moment }
+  | { readonly what: 'reconnect, deliver late' | 'reconnect, drop'; readonly processor: number }
   | { readonly what: 'kill' | 'terminate' | 'start'; readonly server: 'kafka' | 'cassandra' }
 
 export type TimedAct = Act & { readonly afterMs: number }
 
 /** After this long without a sign of life the group goes on without a member; the least a broker allows by default. */
 export const SESSION_TIMEOUT_MS = 6_000
+
+/** A commit has all of the first four; of the others one comes now and then. */
+const MOMENTS: readonly RequestName[] = [
+  ...(['EndTxn', 'EndTxn', 'TxnOffsetCommit', 'TxnOffsetCommit', 'Produce', 'AddPartitionsToTxn'] as const),
+  ...(['Heartbeat', 'OffsetCommit'] as const),
+]
 
 /** Each makes a sequence of acts that ends with everything up and whole. The last act is the longest after the start. */
 export const SCENES = {
@@ -36,9 +46,9 @@ export const SCENES = {
     ]
   },
 
-  stall: (random, processors) => frozen(random, processors, [200, 4_000]),
+  stall: (random, processors) => stopped(random, processors, [200, 4_000]),
 
-  zombie: (random, processors) => frozen(random, processors, [SESSION_TIMEOUT_MS + 1_500, SESSION_TIMEOUT_MS + 6_000]),
+  zombie: (random, processors) => stopped(random, processors, [SESSION_TIMEOUT_MS + 1_500, SESSION_TIMEOUT_MS + 6_000]),
 
   'rolling restart': (random, processors) => {
     let afterMs = 0
@@ -78,10 +88,13 @@ export const SCENES = {
     const acts: TimedAct[] = []
     let afterMs = 0
     while (acts.length < 10 || up.size < processors) {
-      const processor =
-        acts.length < 10 ? between(random, [0, processors - 1]) : range(processors).find((p) => !up.has(p))!
-      if (up.delete(processor)) {
-        acts.push({ what: random() < 0.7 ? 'terminate' : 'kill', processor, afterMs })
+      const isDone = acts.length >= 10
+      const processor = isDone ? range(processors).find((one) => !up.has(one))! : between(random, [0, processors - 1])
+      const isUp = up.delete(processor)
+      if (isUp && random() < 0.7) {
+        acts.push({ what: 'terminate', processor, afterMs })
+      } else if (isUp) {
+        acts.push({ what: 'kill', processor, afterMs, ...someMoment(random) })
       } else {
         up.add(processor)
         acts.push({ what: 'start', processor, afterMs })
@@ -94,10 +107,8 @@ export const SCENES = {
   'broker bounce': (random) => bounced(random, 'kafka', [500, 8_000]),
 
   cut: (random, processors) => {
-    const all = random() < 0.25
-    const what = random() < 0.7 ? 'cut mid-request' : 'cut'
-    const hit = all ? range(processors) : [between(random, [0, processors - 1])]
-    return hit.map((processor) => ({ what, processor, afterMs: 0 }))
+    const hit = random() < 0.25 ? range(processors) : [between(random, [0, processors - 1])]
+    return hit.map((processor) => ({ what: 'cut', processor, afterMs: 0, ...someMoment(random) }))
   },
 
   isolation: (random, processors) => {
@@ -106,7 +117,7 @@ export const SCENES = {
     const forMs = between(random, past ? [SESSION_TIMEOUT_MS + 1_500, SESSION_TIMEOUT_MS + 6_000] : [500, 4_000])
     const what = random() < 0.5 ? 'reconnect, deliver late' : 'reconnect, drop'
     return [
-      { what: 'isolate', processor, afterMs: 0 },
+      { what: 'isolate', processor, afterMs: 0, ...someMoment(random) },
       { what, processor, afterMs: forMs },
     ]
   },
@@ -115,6 +126,13 @@ export const SCENES = {
 } satisfies Record<string, (random: Random, processors: number) => TimedAct[]>
 
 export type Scene = keyof typeof SCENES
+
+/** Mostly one at which something is at stake. */
+function someMoment(random: Random): { at?: Moment } {
+  const request = oneOf(random, MOMENTS)
+  const moment = oneOf(random, ['before', 'after'] as const)
+  return random() < 0.75 ? { at: { request, moment } } : {}
+}
 
 /** At once, soon, or when the others have taken over. */
 function downtimeMs(random: Random): number {
@@ -126,15 +144,15 @@ function downtimeMs(random: Random): number {
 function killed(random: Random, processor: number): TimedAct[] {
   const afterMs = between(random, [0, 500])
   return [
-    { what: 'kill', processor, afterMs },
+    { what: 'kill', processor, afterMs, ...someMoment(random) },
     { what: 'start', processor, afterMs: afterMs + 50 + downtimeMs(random) },
   ]
 }
 
-function frozen(random: Random, processors: number, forMs: readonly [number, number]): TimedAct[] {
+function stopped(random: Random, processors: number, forMs: readonly [number, number]): TimedAct[] {
   const processor = between(random, [0, processors - 1])
   return [
-    { what: 'stop', processor, afterMs: 0 },
+    { what: 'stop', processor, afterMs: 0, ...someMoment(random) },
     { what: 'continue', processor, afterMs: between(random, forMs) },
   ]
 }

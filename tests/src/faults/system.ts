@@ -130,8 +130,8 @@ export class System {
 
   /** Ends everything in order. */
   async stop(): Promise<void> {
-    for (const { link } of this.processors) link.release()
-    await Promise.all(this.processors.map((processor) => processor.signal('SIGCONT')))
+    for (const { link } of this.processors) link.release('isolation')
+    await Promise.all(this.processors.map((processor) => processor.continue()))
     await Promise.all([...this.processors.map((processor) => processor.terminate()), this.#api?.stop()])
     await Promise.all([this.cassandra.end('SIGTERM'), ...this.processors.map(({ link }) => link.close())])
     await this.kafka.end('SIGTERM')
