@@ -126,6 +126,16 @@ describe('a broker that does not answer', () => {
   })
 })
 
+it('a broker that takes connections and hangs counts as away, and is connected to when it answers again', async () => {
+  broker.hangs = true
+  const connecting = connected({ requestTimeoutMs: 200 })
+  await expect(connecting).rejects.toMatchObject({ name: 'CONNECTION', kind: 'retriable' })
+  broker.hangs = false
+  const [client] = clients
+  await client!.connect()
+  expect(await ask(client!)).toBe(0n)
+})
+
 it('a request the broker does not offer fails with the versions in question', async () => {
   const client = await connected()
   const request = { ...initProducerId(null, 1000), version: 9 }

@@ -248,6 +248,13 @@ export class KafkaClient {
    */
   async send<T>(broker: Broker, request: ApiRequest<T>, concerns: Concerns = {}): Promise<T> {
     this.#failIfClosed()
+    if (broker.versions === null) {
+      // It took the connection and never said what it speaks, as one that hangs: the next try begins with a new connection.
+      await broker.disconnect()
+      throw KafkaError.connection('the broker takes connections and does not answer', false, {
+        broker: addressOf(broker),
+      })
+    }
     assertVersion(broker, request)
     let sent = false
     try {

@@ -18,6 +18,8 @@ export type Manner = 'answer' | 'cut' | 'silence'
  */
 export class ScriptedBroker {
   manner: () => Manner = () => 'answer'
+  /** Takes connections and answers nothing at all, as a process that hangs. */
+  hangs = false
   readonly sockets = new Set<Socket>()
   connections = 0
   asked = 0
@@ -61,6 +63,7 @@ export class ScriptedBroker {
     const correlationId = request.int32()
     const body = new WireWriter()
     body.int32(0).int32(correlationId)
+    if (this.hangs) return
     const manner = apiKey === API_VERSIONS || apiKey === METADATA ? 'answer' : this.manner()
     if (apiKey === API_VERSIONS) this.#apiVersions(body)
     else if (apiKey === METADATA) this.#metadata(body)
