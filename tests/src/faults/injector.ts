@@ -37,6 +37,8 @@ export class Injector {
   }
   /** From Cassandra's end until it answers again or something else is done: what is seen then is its doing. */
   onlyCassandraIsAway = false
+  /** What is done to the link of each processor, one thing after the other: one that waits for its moment may take a while. */
+  readonly #links: Promise<void>[] = []
   #failure: { error: unknown } | undefined
 
   constructor(
@@ -90,6 +92,19 @@ export class Injector {
         return processor.stop(step.at)
       case 'continue':
         return processor.continue()
+      default:
+        this.#links[step.processor] = (this.#links[step.processor] ?? Promise.resolve()).then(() =>
+          this.#doToLink(link, step),
+        )
+        return this.#links[step.processor]!
+    }
+  }
+
+  async #doToLink(
+    link: Link,
+    step: Extract<Step, { what: 'cut' | 'isolate' | `reconnect, ${string}` }>,
+  ): Promise<void> {
+    switch (step.what) {
       case 'cut':
         return this.#at(link, step.at, () => {
           this.done.cuts += step.at?.moment === 'after' ? link.cutAtAnswers() : link.cut()
@@ -97,10 +112,10 @@ export class Injector {
       case 'isolate':
         this.done.isolations++
         return this.#at(link, step.at, () => link.hold('isolation'))
-      case 'reconnect, deliver late':
-        return link.release('isolation')
       case 'reconnect, drop':
         link.cut()
+        return link.release('isolation')
+      case 'reconnect, deliver late':
         return link.release('isolation')
     }
   }
