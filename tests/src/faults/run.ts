@@ -94,6 +94,11 @@ export async function runFaults({ seed, minutes, records, dir, log, signal }: Ru
         cassandra: { ...system.cassandraAt, keyspace: KEYSPACE },
         api: system.api,
         processors: system.processors.map(({ url }) => url),
+        async restartProcessors() {
+          await Promise.all(system.processors.map((processor) => processor.kill()))
+          await Promise.all(system.processors.map((processor) => processor.start()))
+          await until('all processors to be ready', () => areReady(system), { timeoutMs: PATIENCE_MS })
+        },
       },
       log,
     )

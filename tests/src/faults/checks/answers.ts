@@ -55,18 +55,16 @@ export async function checkRest(api: string, expected: Expected, bars: ReadonlyM
 
 /** What the stores hold, as the processors that own the symbols answer for them, without Cassandra. */
 export async function checkStores(
+  name: string,
   processors: readonly string[],
   expected: Expected,
   bars: ReadonlyMap<string, OracleBar>,
 ): Promise<Place> {
-  const place = new Place('stores')
+  const place = new Place(name)
   const barsBySymbol = groupBars(bars)
   await forEach([...expected.oracle.averages()], async ([symbol, average]) => {
-    const owner = await ownerOf(processors, symbol)
-    const ask = async <T>(name: string, params: string) => {
-      const url = `${owner}/queries/${name}?key=${encodeURIComponent(symbol)}${params}`
-      return (await getJson<{ result: T }>(url)).result
-    }
+    const ask = <T>(query: string, params: string) =>
+      askOwner<T>(processors, `/queries/${query}?key=${encodeURIComponent(symbol)}${params}`)
     const summary = await ask<Summary>('symbol', '')
     place.counted(average.count, summary.average.count)
     place.equal(symbol, average, summary.average)
@@ -78,13 +76,13 @@ export async function checkStores(
   return place
 }
 
-/** The processor that answers for the symbol as its active owner. */
-function ownerOf(processors: readonly string[], symbol: string): Promise<string> {
-  return until(`an owner of ${symbol}`, async () => {
+/** What the active owner answers; the task may just be on its way to another one. */
+function askOwner<T>(processors: readonly string[], path: string): Promise<T> {
+  return until(`an owner to answer ${path}`, async () => {
     for (const url of processors) {
-      const answer = await fetch(`${url}/queries/symbol?key=${encodeURIComponent(symbol)}`)
-      const body = (await answer.json()) as { source?: { role: string } }
-      if (answer.ok && body.source?.role === 'active') return url
+      const answer = await fetch(`${url}${path}`)
+      const body = (await answer.json()) as { result: T; source?: { role: string } }
+      if (answer.ok && body.source?.role === 'active') return body.result
     }
     return undefined
   })

@@ -15,6 +15,8 @@ export interface SystemAtRest {
   api: string
   /** Base URLs. */
   processors: readonly string[]
+  /** kill -9 of all processors; resolves when they are ready again. */
+  restartProcessors(): Promise<void>
 }
 
 export interface Verdict {
@@ -55,10 +57,13 @@ export async function judge(system: SystemAtRest, progress: (step: string) => vo
     changelogs.finish(expected, barsTopic.last),
   ]
   progress('asking the processors and the API for every symbol')
-  places.push(await checkStores(processors, expected, bars))
+  places.push(await checkStores('stores', processors, expected, bars))
   places.push(await checkRest(api, expected, bars))
   progress('reading every row in Cassandra')
   places.push(await checkTables(cassandra, expected, bars, barsTopic.last))
+  progress('killing all processors, to see what their disks and changelogs hold')
+  await system.restartProcessors()
+  places.push(await checkStores('stores after a last kill -9', processors, expected, bars))
   return {
     trades: expected.trades,
     unusable: expected.unusable.length,
