@@ -142,7 +142,9 @@ export class Processor {
     this.#child = child
     void child.exited.then((exit) => {
       if (!this.#wanted || this.#child !== child) return
-      const words = `${describeExit(exit)}: ${child.lastLines(3).join(' ').slice(-600)}`
+      const lines = child.lastLines(100)
+      const why = lines.findLast((line) => line.startsWith('{"level":"fatal"')) ?? lines.slice(-3).join(' ')
+      const words = `${describeExit(exit)}: ${why.slice(0, 1_000)}`
       this.collapses.push(words)
       log(`${name} ENDED BY ITSELF, ${words}`)
       setTimeout(() => this.#wanted && void this.start(), RESTART_AFTER_MS)
