@@ -51,7 +51,8 @@ export function freeze(
  * least once: the same steps without a transaction.
  * Each step says what a crash right after it leaves behind.
  * @returns when the results became visible, epoch ms
- * @throws KafkaError when the transaction fails, StreamsError when a record is refused that must not be left out, or the engine's error when step 4 fails; the caller rolls back
+ * @throws KafkaError when the transaction fails, StreamsError when a record is refused that must not be left out, or the
+ *   engine's error when step 4 fails; the caller rolls back
  */
 export async function commit(
   producer: IntervalProducer,

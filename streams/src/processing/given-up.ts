@@ -3,7 +3,7 @@ import type { RecordHeader } from '../kafka/records/encode.js'
 import type { ErrorStage } from './error-handlers.js'
 
 /** A record that is put aside: its bytes as they came or were to go, and why. */
-export interface RejectedRecord {
+export interface DeadLetteredRecord {
   readonly stage: ErrorStage
   /** Where it was read, or was to be written. */
   readonly topic: string
@@ -28,7 +28,7 @@ export interface DroppedRecord {
 
 /** Takes what is not processed or not written any more: as a dead letter, or as no more than a count and a line. */
 export interface GivenUp {
-  deadLetter(record: RejectedRecord): void
+  deadLetter(record: DeadLetteredRecord): void
   dropped(record: DroppedRecord): void
 }
 

@@ -1,10 +1,16 @@
 import type { StreamsError } from '../errors.js'
 import type { Progress } from '../state/progress.js'
 import { ProcessingError, type ErrorDecision, type InputErrorContext } from './error-handlers.js'
-import type { PoisonRecord } from './task.js'
 
 /** So often the same record may fail before it is decided what becomes of it. */
 const MAX_FAILURES = 3
+
+/** A record that failed again and again while it was processed, with what, and what becomes of it. */
+export interface PoisonRecord {
+  readonly offset: number
+  readonly error: unknown
+  readonly decision: Exclude<ErrorDecision, 'fail'>
+}
 
 interface Failing {
   times: number

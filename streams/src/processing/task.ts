@@ -1,6 +1,6 @@
 import type { FetchedChunk } from '../kafka/fetched-chunk.js'
-import { visitRecords } from '../kafka/records/decode.js'
-import { NO_TRACE, readTrace } from '../kafka/trace-context.js'
+import { visitRecords, type RecordVisitor } from '../kafka/records/decode.js'
+import { NO_TRACE } from '../kafka/trace-context.js'
 import { StreamsError } from '../errors.js'
 import type { EngineReads, EngineWrite } from '../state/engine.js'
 import type { Progress } from '../state/progress.js'
@@ -8,47 +8,16 @@ import type { CacheBudget } from '../state/cache-budget.js'
 import { UnencodableError } from '../state/object-cache.js'
 import { nameOfNode, type NodeOf } from '../topology/nodes.js'
 import type { SubTopology } from '../topology/topology.js'
-import {
-  ProcessingError,
-  type ErrorDecision,
-  type ErrorHandlers,
-  type ProductionErrorContext,
-} from './error-handlers.js'
+import type { ErrorHandlers, ProductionErrorContext } from './error-handlers.js'
 import type { GivenUp } from './given-up.js'
 import { InputErrors } from './input-errors.js'
-import { announcementError, NodeError, storeEncodingError } from './node-error.js'
+import { announcementError, storeEncodingError } from './node-error.js'
+import type { PoisonRecord } from './poison-records.js'
 import { ProductionErrors } from './production-errors.js'
+import { sourceVisitor } from './source-visitor.js'
 import type { NodeContext } from './stateful-node.js'
 import { TaskClock } from './task-clock.js'
 import { wireTask, type OutputCollector, type ProductionFailed, type Store, type TaskGraph } from './task-graph.js'
-
-/** A record that failed again and again while it was processed, with what, and what becomes of it. */
-export interface PoisonRecord {
-  readonly offset: number
-  readonly error: unknown
-  readonly decision: Exclude<ErrorDecision, 'fail'>
-}
-
-/** A record that can be decoded and that the source's `check` does not let pass. */
-export class InvalidRecordError extends Error {
-  readonly code = 'INVALID_RECORD'
-  constructor(complaint: string) {
-    super(complaint)
-    this.name = 'InvalidRecordError'
-  }
-}
-
-/** Reads one record in place: where its key and its value lie in the bytes. */
-export type RecordReader = (
-  offset: number,
-  timestampMs: number,
-  bytes: Buffer,
-  keyStart: number,
-  keyEnd: number,
-  valueStart: number,
-  valueEnd: number,
-  headersStart: number,
-) => void
 
 /** Where a task's records go. One object serves all tasks of an instance; what it collects belongs to the interval. */
 export interface TaskOutput extends OutputCollector, GivenUp {
@@ -176,93 +145,9 @@ export class TaskProcessor {
   }
 
   /** Runs one record of a topic through the graph, read in place from `bytes`; an end before its start means null. */
-  visitor(topic: string, poison: readonly PoisonRecord[] = []): RecordReader {
-    const { spec, forward } = this.graph.sources.get(topic)!
-    const { key: keySerde, value: valueSerde, timestamp, check } = spec
-    const { clock } = this
-    const context = this.#context
-    const { record } = context
-    const errors = this.#inputErrors
-    const name = nameOfNode(spec)
-    let nextPoison = 0
-    let poisonOffset = poison[0]?.offset ?? Number.POSITIVE_INFINITY
-    return (offset, timestampMs, bytes, keyStart, keyEnd, valueStart, valueEnd, headersStart) => {
-      let key: unknown
-      let value: unknown
-      let eventMs = timestampMs
-      if (offset >= poisonOffset) {
-        let known = poison[nextPoison]
-        while (known !== undefined && known.offset < offset) known = poison[++nextPoison]
-        poisonOffset = known?.offset ?? Number.POSITIVE_INFINITY
-        if (known?.offset === offset) {
-          const failed = errors.contextOf(
-            name,
-            topic,
-            offset,
-            timestampMs,
-            bytes,
-            keyStart,
-            keyEnd,
-            valueStart,
-            valueEnd,
-            headersStart,
-          )
-          errors.giveUp('processing', known.decision, spec, failed, known.error)
-          return
-        }
-      }
-      try {
-        if (keyEnd < keyStart) throw new TypeError('the record has no key')
-        if (valueEnd < valueStart) throw new TypeError('the record has no value')
-        key = keySerde.decode(bytes, keyStart, keyEnd)
-        value = valueSerde.decode(bytes, valueStart, valueEnd)
-        if (timestamp !== undefined) eventMs = timestamp(value)
-        if (!Number.isSafeInteger(eventMs) || eventMs < 0)
-          throw new RangeError(`event time ${eventMs} is not an epoch ms`)
-        const complaint = check?.(value, key, timestampMs)
-        if (complaint !== undefined) throw new InvalidRecordError(complaint)
-      } catch (error) {
-        const failed = errors.contextOf(
-          name,
-          topic,
-          offset,
-          timestampMs,
-          bytes,
-          keyStart,
-          keyEnd,
-          valueStart,
-          valueEnd,
-          headersStart,
-        )
-        errors.cannotBeUsed(spec, failed, error)
-        return
-      }
-      record.topic = topic
-      record.offset = offset
-      record.timestampMs = eventMs
-      clock.observe(eventMs, timestampMs)
-      if (bytes[headersStart] !== 0) context.trace = readTrace(bytes, headersStart)
-      else if (context.trace !== NO_TRACE) context.trace = NO_TRACE
-      try {
-        forward(key, value)
-      } catch (error) {
-        if (error instanceof StreamsError) throw error
-        const { node, cause } = error instanceof NodeError ? error : { node: name, cause: error }
-        const failed = errors.contextOf(
-          node,
-          topic,
-          offset,
-          timestampMs,
-          bytes,
-          keyStart,
-          keyEnd,
-          valueStart,
-          valueEnd,
-          headersStart,
-        )
-        throw new ProcessingError(failed, cause)
-      }
-    }
+  visitor(topic: string, poison: readonly PoisonRecord[] = []): RecordVisitor {
+    const source = this.graph.sources.get(topic)!
+    return sourceVisitor(source, { context: this.#context, errors: this.#inputErrors, poison })
   }
 
   /**

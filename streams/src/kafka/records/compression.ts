@@ -10,7 +10,7 @@ export const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
 /** How a producer compresses its batches. */
 export type Compression = (typeof COMPRESSIONS)[number]
 
-/** Fastest level: trades compress nearly as well with it, at a fraction of the CPU. */
+/** The fastest level: higher ones cost far more CPU than they save bytes. */
 const GZIP_LEVEL = 1
 
 const gzip: Codec = {
