@@ -27,11 +27,11 @@ export interface DeadLetter {
   stacktrace?: string
   /** When it failed, epoch ms. */
   timeMs: number
-  /** Where it was read; absent for what never was on a topic, such as a feed's frame. */
+  /** Where it was read; absent for what never was on a topic, such as a message from outside Kafka. */
   record?: { topic: string; partition: number; offset: number }
 }
 
-/** Feeds and their texts have no bound, a header must: longer messages are cut. */
+/** What an error says has no bound, a header must: longer messages are cut. */
 const LONGEST_MESSAGE = 1000
 const LONGEST_STACKTRACE = 4000
 
