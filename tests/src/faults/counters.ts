@@ -4,6 +4,8 @@ export const COUNTED = {
   commits: 'candlewick_streams_commits_total',
   failedCommits: 'candlewick_streams_commit_errors_total',
   rollbacks: 'candlewick_streams_rollbacks_total',
+  failedProcessing: 'candlewick_streams_rollbacks_total{cause="processing"}',
+  unexplained: 'candlewick_streams_rollbacks_total{cause="other"}',
   rebalances: 'candlewick_streams_rebalances_total',
   restored: 'candlewick_streams_restored_records_total',
 } as const
@@ -26,12 +28,14 @@ export class Counters {
   }
 }
 
-/** Sums over labels. */
+/** Each series by its name and labels, and the sum over the labels by the name alone. */
 function parse(text: string): Map<string, number> {
   const values = new Map<string, number>()
   for (const line of text.split('\n')) {
-    const [, name, value] = /^([a-z_]+)(?:\{[^}]*\})? ([^ ]+)/.exec(line) ?? []
-    if (name !== undefined) values.set(name, (values.get(name) ?? 0) + Number(value))
+    const [, name, labels, value] = /^([a-z_]+)(\{[^}]*\})? ([^ ]+)/.exec(line) ?? []
+    if (name === undefined) continue
+    values.set(name, (values.get(name) ?? 0) + Number(value))
+    if (labels !== undefined) values.set(name + labels, Number(value))
   }
   return values
 }

@@ -78,6 +78,9 @@ export function makeReport(findings: Findings): Report {
       .filter(moved)
       .map((bounce) => `the processors were ${bounce.worstMs.toFixed(0)} ms behind while Cassandra was away`),
     ...collapses,
+    ...(['failedProcessing', 'unexplained'] as const)
+      .filter((name) => counted(name) > 0)
+      .map((name) => `${counted(name)} rollbacks: ${TITLES[name]}`),
     ...(skippedMarkers > 0
       ? [`Kafka skipped the markers of ${skippedMarkers} transactions (KAFKA-20734): start again`]
       : []),
@@ -124,6 +127,8 @@ const TITLES: Readonly<Record<Counted, string>> = {
   commits: 'commits',
   failedCommits: 'commits that failed',
   rollbacks: 'rollbacks',
+  failedProcessing: 'of these because a record could not be processed',
+  unexplained: 'of these for an error that no fault explains',
   rebalances: 'assignments received',
   restored: 'records replayed from changelogs',
 }

@@ -21,11 +21,16 @@ export type TimedAct = Act & { readonly afterMs: number }
 /** After this long without a sign of life the group goes on without a member; the least a broker allows by default. */
 export const SESSION_TIMEOUT_MS = 6_000
 
+const PAST_SESSION_MS: readonly [number, number] = [SESSION_TIMEOUT_MS + 1_500, SESSION_TIMEOUT_MS + 6_000]
+
 /** A commit has all of the first four; of the others one comes now and then. */
 const MOMENTS: readonly RequestName[] = [
   ...(['EndTxn', 'EndTxn', 'TxnOffsetCommit', 'TxnOffsetCommit', 'Produce', 'AddPartitionsToTxn'] as const),
   ...(['Heartbeat', 'OffsetCommit'] as const),
 ]
+
+/** What a zombie still has to say when others have taken over: all of a commit, or all but its beginning. */
+const OF_A_COMMIT: readonly RequestName[] = ['AddPartitionsToTxn', 'Produce', 'TxnOffsetCommit', 'EndTxn']
 
 /** Each makes a sequence of acts that ends with everything up and whole. The last act is the longest after the start. */
 export const SCENES = {
@@ -46,9 +51,9 @@ export const SCENES = {
     ]
   },
 
-  stall: (random, processors) => stopped(random, processors, [200, 4_000]),
+  stall: (random, processors) => stopped(random, processors, { forMs: [200, 4_000], ...someMoment(random) }),
 
-  zombie: (random, processors) => stopped(random, processors, [SESSION_TIMEOUT_MS + 1_500, SESSION_TIMEOUT_MS + 6_000]),
+  zombie: (random, processors) => stopped(random, processors, { forMs: PAST_SESSION_MS, ...startOfCommit(random) }),
 
   'rolling restart': (random, processors) => {
     let afterMs = 0
@@ -114,10 +119,10 @@ export const SCENES = {
   isolation: (random, processors) => {
     const processor = between(random, [0, processors - 1])
     const past = random() < 0.5
-    const forMs = between(random, past ? [SESSION_TIMEOUT_MS + 1_500, SESSION_TIMEOUT_MS + 6_000] : [500, 4_000])
+    const forMs = between(random, past ? PAST_SESSION_MS : [500, 4_000])
     const what = random() < 0.5 ? 'reconnect, deliver late' : 'reconnect, drop'
     return [
-      { what: 'isolate', processor, afterMs: 0, ...someMoment(random) },
+      { what: 'isolate', processor, afterMs: 0, ...(past ? startOfCommit(random) : someMoment(random)) },
       { what, processor, afterMs: forMs },
     ]
   },
@@ -132,6 +137,12 @@ function someMoment(random: Random): { at?: Moment } {
   const request = oneOf(random, MOMENTS)
   const moment = oneOf(random, ['before', 'after'] as const)
   return random() < 0.75 ? { at: { request, moment } } : {}
+}
+
+/** Mostly with a commit under way that the broker does not know yet, or not all of. */
+function startOfCommit(random: Random): { at?: Moment } {
+  const request = oneOf(random, OF_A_COMMIT)
+  return random() < 0.8 ? { at: { request, moment: 'before' } } : {}
 }
 
 /** At once, soon, or when the others have taken over. */
@@ -149,10 +160,14 @@ function killed(random: Random, processor: number): TimedAct[] {
   ]
 }
 
-function stopped(random: Random, processors: number, forMs: readonly [number, number]): TimedAct[] {
+function stopped(
+  random: Random,
+  processors: number,
+  { forMs, at }: { forMs: readonly [number, number]; at?: Moment },
+): TimedAct[] {
   const processor = between(random, [0, processors - 1])
   return [
-    { what: 'stop', processor, afterMs: 0, ...someMoment(random) },
+    { what: 'stop', processor, afterMs: 0, ...(at !== undefined && { at }) },
     { what: 'continue', processor, afterMs: between(random, forMs) },
   ]
 }

@@ -5,8 +5,8 @@ import { watchdog } from '@candlewick/dev/local/watchdog'
 import { expect, it } from 'vitest'
 import { runFaults } from './run.js'
 
-/** Has kills, a lost disk, a stall, a broker bounce, an isolation and a bounce of Cassandra. */
-const SEED = '10'
+/** Has kills, a zombie, a lost disk, a broker bounce, cut connections and a bounce of Cassandra. */
+const SEED = '16'
 
 it('half a minute of faults: topics, changelogs, stores, REST and Cassandra equal the independent fold', async ({
   signal,
