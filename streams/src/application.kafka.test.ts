@@ -358,20 +358,6 @@ describe('an application', () => {
     await expect(second.start()).rejects.toMatchObject({ code: 'LOCKED' })
   })
 
-  it('stops the younger of two instances with the same instance id, and the older goes on', async () => {
-    const older = await start('a')
-    await send(5, 5)
-    await settled()
-    const younger = createApp('a', 'another')
-    const fatal = new Promise<Error>((resolve) => younger.onFatal(resolve))
-    await younger.start()
-    await expect(fatal).resolves.toMatchObject({ code: 'DUPLICATE_INSTANCE' })
-    await younger.close()
-    await send(5, 5)
-    await settled()
-    expect(older.state).toBe('RUNNING')
-  })
-
   it('says which topics are missing', async () => {
     const builder = new StreamsBuilder()
     builder.stream(`${run}-nowhere`, { key: utf8, value: number }).to(`${run}-out`, { key: utf8, value: number })

@@ -100,6 +100,8 @@ export class StreamInstance {
   #producerReady = false
   /** When the leader was last told that standbys it waits for are warm. */
   #toldWarmAtMs = Number.NEGATIVE_INFINITY
+  /** Since when an older member of the group has our instance id. */
+  #rejectedAtMs: number | undefined
   #failure: { error: unknown } | undefined
   readonly #failures: Failures
   readonly #records: RecordLoop
@@ -304,6 +306,7 @@ export class StreamInstance {
     }
     if (this.#member.state !== 'stable') await this.#join()
     if (!this.#tasksMatch) await this.#matchTasks()
+    if (this.#rejectedAtMs !== undefined) return this.#awaitInstanceId(this.#rejectedAtMs)
     this.#tasks.takeUp()
     this.#options.onPhase(this.#tasks.allRun ? 'RUNNING' : 'RESTORING')
     this.#tellWarm()
@@ -387,6 +390,19 @@ export class StreamInstance {
   }
 
   /**
+   * An older member with our instance id may be our own predecessor, killed while it joined, whose id was lost with its
+   * disk: then its session ends and the group lets us have our tasks. If it is there for longer, it lives.
+   */
+  #awaitInstanceId(rejectedAtMs: number): void {
+    const { sessionTimeoutMs, heartbeatIntervalMs, directory } = this.#options
+    if (performance.now() - rejectedAtMs < sessionTimeoutMs + 2 * heartbeatIntervalMs) return
+    throw new StreamsError(
+      'DUPLICATE_INSTANCE',
+      `another running process has the instance id '${directory.instanceId}': give each process an INSTANCE_ID of its own`,
+    )
+  }
+
+  /**
    * The leader gives no task to a member that would have to restore it for long while another has it. It lets that one
    * go on and has us warm up: once we have, we have it decide again.
    */
@@ -410,12 +426,9 @@ export class StreamInstance {
     const { log, directory } = this.#options
     this.#assignment = decodeAssignmentMap(userData)
     this.#tasksMatch = false
-    if (this.#assignment?.rejected.includes(memberId)) {
-      throw new StreamsError(
-        'DUPLICATE_INSTANCE',
-        `another running process has the instance id '${directory.instanceId}': give each process an INSTANCE_ID of its own`,
-      )
-    }
+    const rejected = this.#assignment?.rejected.includes(memberId) ?? false
+    this.#rejectedAtMs = rejected ? (this.#rejectedAtMs ?? performance.now()) : undefined
+    if (rejected) log.warn({ instance: directory.instanceId }, 'no tasks while an older member has our instance id')
     const { active = [], standby = [], warmup = [] } = this.#mine ?? {}
     log.info({ generation: this.generationId, tasks: active, standby, warmup }, 'tasks assigned')
     if (this.#assignment?.strangers.includes(memberId)) {

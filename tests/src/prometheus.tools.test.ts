@@ -23,8 +23,12 @@ import { getJson, until } from './wait.js'
 const WHAT = 'the expressions of dashboards and alerts are not asked of a Prometheus'
 const hasPrometheus = hasTool('prometheus', WHAT) && hasTool('jcmd', WHAT, 'a JDK, not a JRE')
 
-/** Counted by a label that has no value before something goes wrong that is not made to go wrong here. */
-const ONLY_AFTER_TROUBLE = [/candlewick_producer_rejected_total/, /candlewick_api_ws_closed_total/]
+/** Of a label that has no value before something happens that is not made to happen here. */
+const ONLY_AFTER_TROUBLE = [
+  /candlewick_producer_rejected_total/,
+  /candlewick_api_ws_closed_total/,
+  /candlewick_streams_restore_remaining_records/,
+]
 
 let dir = ''
 let stack: Stack

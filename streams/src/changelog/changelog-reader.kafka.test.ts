@@ -49,15 +49,19 @@ async function write(
     transactionTimeoutMs: 10_000,
   })
   await producer.init()
+  await producer.produce(recordsOf(partition, keys, value))
+  await producer.end(outcome)
+  await until(() => kafka.isDecided(topic, partition), 'the transaction is decided')
+}
+
+function recordsOf(partition: number, keys: number, value: string): RecordAccumulator {
   const records = new RecordAccumulator()
   for (let n = 0; n < keys; n++) {
     const progress = encodeProgress({ inputs: { in: Number(value) }, clock: '{}' })
     const headers = n === keys - 1 ? [{ key: PROGRESS_HEADER, value: progress }] : []
     records.append(topic, partition, Buffer.from(`key ${n}`), Buffer.from(value), Date.now(), headers)
   }
-  await producer.produce(records)
-  await producer.end(outcome)
-  await until(() => kafka.isDecided(topic, partition), 'the transaction is decided')
+  return records
 }
 
 async function stateOf(partition: number, engine = new MemoryEngine()): Promise<TaskState> {
@@ -135,6 +139,26 @@ describe('a standby', () => {
     await reader.forget(state.taskId)
     await write(0, 10, '3')
     expect(valueIn(state, 'key 0')).toBe('2')
+  })
+
+  it('is known to be current also while some transaction is always open', async () => {
+    const producers = ['one', 'other'].map((name) => {
+      const transactionalId = `${topic}-${name}`
+      return new TransactionalProducer(kafka.client, { transactionalId, transactionTimeoutMs: 10_000 })
+    })
+    for (const producer of producers) await producer.init()
+    const open = (turn: number) => producers[turn % 2]!.produce(recordsOf(0, 1, String(turn)))
+    await open(0)
+    const state = await stateOf(0)
+    reader.follow([partitionOf(state, 0)])
+    let turn = 1
+    await until(async () => {
+      await open(turn)
+      await producers[(turn - 1) % 2]!.end('commit')
+      turn++
+      return reader.currentAtMs(state.taskId) > 0
+    }, 'it is current')
+    await producers[(turn - 1) % 2]!.end('commit')
   })
 
   it('waits while another task is restored, and then catches up', async () => {

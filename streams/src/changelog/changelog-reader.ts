@@ -33,8 +33,10 @@ export interface ChangelogReaderOptions {
 interface Followed extends ChangelogPartition {
   /** Infinity: to be kept up for good. */
   endOffset: number
-  /** performance.now() of the last fetch that saw nothing more to come; -Infinity before the first. */
+  /** performance.now() of the last moment of which everything is known to have been replayed; -Infinity before the first. */
   currentAtMs: number
+  /** Where the log ended at a later moment: when all before it is decided and replayed, that moment is the last. */
+  nextEnd?: { readonly offset: number; readonly atMs: number }
 }
 
 interface Restore {
@@ -196,9 +198,7 @@ export class ChangelogReader {
     const { state, store } = followed
     const { writes, records, next, progress } = readChanges(chunk)
     if (next > chunk.fetchOffset) await state.replay({ store, changes: writes, position: next, progress })
-    if (next >= chunk.highWatermark && chunk.lastStableOffset >= chunk.highWatermark) {
-      followed.currentAtMs = chunk.answeredAtMs!
-    }
+    noteCurrent(followed, next, { offset: chunk.highWatermark, atMs: chunk.askedAtMs! })
     const restore = this.#restores.get(state.taskId)
     if (restore === undefined) return
     restore.restored += records
@@ -224,6 +224,24 @@ export class ChangelogReader {
       }
     }
   }
+}
+
+/**
+ * Whatever was committed at a moment lies before the end that the log had then, though its transaction may not look
+ * decided yet. So the end is remembered until the state has passed it: under load some transaction is always open, and
+ * the end of this very moment is hardly ever reached.
+ */
+function noteCurrent(
+  followed: Followed,
+  position: number,
+  end: { readonly offset: number; readonly atMs: number },
+): void {
+  if (followed.nextEnd !== undefined && position >= followed.nextEnd.offset) {
+    followed.currentAtMs = followed.nextEnd.atMs
+    delete followed.nextEnd
+  }
+  if (position >= end.offset) followed.currentAtMs = end.atMs
+  else followed.nextEnd ??= end
 }
 
 function positionOf({ state, store }: ChangelogPartition): number {

@@ -12,7 +12,7 @@ export interface FetchAnswered {
   position: number
   highWatermark: number
   lastStableOffset: number
-  /** performance.now() when the answer arrived. */
+  /** performance.now() when it was asked: the watermarks are from then or later, however late the answer was read. */
   atMs: number
 }
 
@@ -169,15 +169,15 @@ export class FetchBuffer {
    * the meantime are dropped.
    * @throws KafkaError INVALID_ANSWER if the batches' headers do not fit together
    */
-  accept(asked: FetchPlan['partitions'][number], fetched: FetchedPartition, nowMs: number): void {
+  accept(asked: FetchPlan['partitions'][number], fetched: FetchedPartition, askedAtMs: number): void {
     const { assigned } = asked
     const { topic, partition, records, aborted, highWatermark, lastStableOffset, logStartOffset } = fetched
     if (!this.isCurrent(assigned)) return
     const watermarks = { highWatermark, lastStableOffset, logStartOffset }
-    const chunk = { topic, partition, fetchOffset: asked.offset, records, aborted, ...watermarks, answeredAtMs: nowMs }
+    const chunk = { topic, partition, fetchOffset: asked.offset, records, aborted, ...watermarks, askedAtMs }
     const next = peekNextOffset(chunk)
     assigned.troubled = false
-    assigned.answered = { position: next, highWatermark, lastStableOffset, atMs: nowMs }
+    assigned.answered = { position: next, highWatermark, lastStableOffset, atMs: askedAtMs }
     if (records === null || next === asked.offset) {
       this.#tellNews(assigned, { ...chunk, records: null, aborted: null })
       return
@@ -229,7 +229,7 @@ export class FetchBuffer {
   #tellNews(assigned: AssignedPartition, chunk: FetchedChunk): void {
     const { told } = assigned
     const same = told?.highWatermark === chunk.highWatermark && told.lastStableOffset === chunk.lastStableOffset
-    if (same && chunk.answeredAtMs! - told.answeredAtMs! < this.#newsEveryMs) return
+    if (same && chunk.askedAtMs! - told.askedAtMs! < this.#newsEveryMs) return
     assigned.told = chunk
     const waiting = this.#waiting.findLast((candidate) => candidate.assigned === assigned)
     if (waiting?.chunk.records === null && waiting.error === undefined) waiting.chunk = chunk

@@ -21,6 +21,6 @@ export interface FetchedChunk {
   /** One past the last record below which every transaction is decided; a read_committed reader gets no further. */
   lastStableOffset: number
   logStartOffset: number
-  /** performance.now() when the answer arrived. */
-  answeredAtMs?: number
+  /** performance.now() when it was asked for: the watermarks are from then or later, however late the answer was read. */
+  askedAtMs?: number
 }

@@ -187,6 +187,7 @@ export class Fetcher {
   async #fetch(leaderId: string, leader: Leader, plan: FetchPlan): Promise<void> {
     leader.inFlight = true
     leader.changed = false
+    const askedAtMs = performance.now()
     try {
       const answer = await this.#client.send(
         leader.broker,
@@ -201,7 +202,7 @@ export class Fetcher {
       )
       leader.inFlight = false
       if (this.#closing !== undefined) return
-      const came = this.#accept(plan, answer)
+      const came = this.#accept(plan, answer, askedAtMs)
       leader.resting = came === 'nothing' && plan.partial && !leader.changed
     } catch (error) {
       leader.inFlight = false
@@ -222,16 +223,15 @@ export class Fetcher {
     if (this.#buffer.canTake) this.#wakeWaiter?.()
   }
 
-  #accept(plan: FetchPlan, answer: FetchAnswer): 'something' | 'nothing' {
+  #accept(plan: FetchPlan, answer: FetchAnswer, askedAtMs: number): 'something' | 'nothing' {
     if (answer.errorCode !== 0) throw KafkaError.fromCode(answer.errorCode)
     const asked = new Map(plan.partitions.map((entry) => [`${entry.topic}-${entry.partition}`, entry]))
-    const nowMs = performance.now()
     let something = false
     let failure: KafkaError | undefined
     for (const fetched of answer.partitions) {
       const entry = asked.get(`${fetched.topic}-${fetched.partition}`)
       if (entry === undefined) continue
-      const error = this.#acceptPartition(entry, fetched, nowMs)
+      const error = this.#acceptPartition(entry, fetched, askedAtMs)
       if (error !== undefined) failure = error
       something ||= fetched.records !== null
     }
@@ -244,14 +244,14 @@ export class Fetcher {
   #acceptPartition(
     asked: FetchPlan['partitions'][number],
     fetched: FetchAnswer['partitions'][number],
-    nowMs: number,
+    askedAtMs: number,
   ): KafkaError | undefined {
     const { topic, partition, assigned } = asked
     const concerns = { topic, partition }
     let error: KafkaError | undefined
     try {
       if (fetched.errorCode !== 0) error = KafkaError.fromCode(fetched.errorCode, concerns)
-      else this.#buffer.accept(asked, fetched, nowMs)
+      else this.#buffer.accept(asked, fetched, askedAtMs)
     } catch (cause) {
       error = toKafkaError(cause, true, concerns)
     }

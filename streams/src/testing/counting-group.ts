@@ -44,6 +44,8 @@ export interface AppOptions {
   queries?: boolean
   /** Where it keeps its state; default LevelDB. */
   engine?: EngineName
+  /** Whose directory of state it has; default its own. */
+  disk?: string
 }
 
 /** One process of the application (counting-app.ts, as built), and everything it told. */
@@ -128,6 +130,7 @@ export class CountingGroup {
   sent = 0
   readonly processes: CountingProcess[] = []
   readonly client: KafkaClient
+  readonly #admin: KafkaAdmin
   readonly #producer: IdempotentProducer
   #load: { stop: boolean; done: Promise<void> } | undefined
 
@@ -135,33 +138,34 @@ export class CountingGroup {
     readonly brokers: string,
     readonly run: string,
     private readonly directory: string,
+    readonly partitions: number,
     readonly keys: number,
   ) {
     this.client = new KafkaClient({ brokers: [brokers], clientId: run }, quiet)
+    this.#admin = new KafkaAdmin(this.client)
     this.#producer = new IdempotentProducer(this.client, { maxBufferedBytes: 64 << 20 })
   }
 
   static async create(brokers: string, { partitions = 6, keys = 30 } = {}): Promise<CountingGroup> {
     const run = `count-${randomUUID().slice(0, 8)}`
-    const group = new CountingGroup(brokers, run, await mkdtemp(join(tmpdir(), `candlewick-${run}-`)), keys)
+    const directory = await mkdtemp(join(tmpdir(), `candlewick-${run}-`))
+    const group = new CountingGroup(brokers, run, directory, partitions, keys)
     await group.client.connect()
-    await new KafkaAdmin(group.client).createTopics(
-      ['in', 'out'].map((name) => ({ name: `${run}-${name}`, partitions })),
-    )
+    await group.#admin.createTopics(['in', 'out'].map((name) => ({ name: `${run}-${name}`, partitions })))
     await group.client.watchTopics([`${run}-in`])
     await group.#producer.start()
     return group
   }
 
   start(instance: string, options: AppOptions = {}): CountingProcess {
-    const { failpoint, standbys, acceptableLag, unfenced, guarantee, queries, engine = 'leveldb' } = options
+    const { failpoint, standbys, acceptableLag, unfenced, guarantee, queries, engine = 'leveldb', disk } = options
     const { name, signal, nth = 1 } = failpoint ?? {}
     const app = new CountingProcess(instance, {
       ...process.env,
       APP_RUN: this.run,
       APP_BROKERS: this.brokers,
       APP_INSTANCE: instance,
-      APP_STATE_DIR: this.stateDir(instance),
+      APP_STATE_DIR: this.stateDir(disk ?? instance),
       APP_FAILPOINT: name === undefined ? '' : `${name}:${signal!}:${nth}`,
       APP_GUARANTEE: guarantee ?? '',
       APP_UNFENCED: unfenced ? '1' : '',
@@ -233,6 +237,13 @@ export class CountingGroup {
     return published
   }
 
+  /** How many offsets of the changelog are taken. */
+  async changes(): Promise<number> {
+    const partitions = Array.from({ length: this.partitions }, (_, partition) => partition)
+    const ends = await this.#admin.listOffsets(`${this.run}-sums-changelog`, partitions, 'latest', 'read_uncommitted')
+    return [...ends.values()].reduce((sum, end) => sum + end, 0)
+  }
+
   /** Waits until every key has its exact sum; none may ever be more, and no published sum may go down. */
   async exact(): Promise<void> {
     await this.#stopLoad()
@@ -257,8 +268,7 @@ export class CountingGroup {
     await Promise.all(this.processes.map((app) => app.end('SIGKILL')))
     await this.#stopLoad()
     await this.#producer.close()
-    const admin = new KafkaAdmin(this.client)
-    await admin.deleteTopics(['in', 'out', 'sums-changelog'].map((name) => `${this.run}-${name}`))
+    await this.#admin.deleteTopics(['in', 'out', 'sums-changelog'].map((name) => `${this.run}-${name}`))
     await this.client.close()
     await rm(this.directory, { recursive: true, force: true })
   }

@@ -133,8 +133,8 @@ export class Injector {
     }
     this.done[server === 'kafka' ? 'broker bounces' : 'Cassandra bounces']++
     if (server === 'cassandra') this.onlyCassandraIsAway = true
-    if (server === 'kafka' && what === 'terminate') return this.#stopKafka()
-    return this.system[server].end(what === 'kill' ? 'SIGKILL' : 'SIGTERM')
+    const signal = what === 'kill' ? 'SIGKILL' : 'SIGTERM'
+    return server === 'kafka' ? this.#endKafka(signal) : this.system.cassandra.end(signal)
   }
 
   /** Waits for the processors, but not for ever. @returns how long it took; all later faults are as much later */
@@ -146,14 +146,15 @@ export class Injector {
   }
 
   /**
-   * Stops the broker in order when no transaction is being committed: Kafka 4.1 to 4.3 forget the markers of those in a
-   * cluster of one broker, which leaves what they committed unreadable (KAFKA-20734, apache/kafka#22680).
+   * Ends the broker when no transaction is being committed, though some may be open: Kafka 4.1 to 4.3 forget the markers
+   * of those in a cluster of one broker, which leaves what they committed unreadable (KAFKA-20734, apache/kafka#22680). A
+   * broker that is stopped in order does so on its way down, one that was killed when it is fenced on its way up.
    */
-  async #stopKafka(): Promise<void> {
+  async #endKafka(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const links = this.system.processors.map(({ link }) => link)
     for (const link of links) link.hold('broker bounce')
     await delay(MARKERS_ARE_WRITTEN_MS)
-    await this.system.kafka.end('SIGTERM')
+    await this.system.kafka.end(signal)
     for (const link of links) {
       link.cut()
       link.release('broker bounce')
