@@ -7,9 +7,11 @@ import type { Announcement } from '../topology/nodes.js'
 import { windowStore } from '../topology/stores.js'
 import { tumbling } from '../topology/windows.js'
 import { CacheBudget } from './cache-budget.js'
+import { firstKey } from './engine.js'
+import { Expiry } from './expiry.js'
 import { MemoryEngine } from './memory-engine.js'
 import { storePrefix, storeRange, windowKey, windowStartOf } from './store-keys.js'
-import { storedWindowCodec } from './window-store.js'
+import { storedWindowCodec, WindowStore } from './window-store.js'
 
 interface Event {
   atMs: number
@@ -102,6 +104,23 @@ describe('windows past their retention', () => {
     for await (const [key] of engine.entries(storeRange('counts'))) left.push(windowStartOf(key) / HOUR)
     expect(left).toEqual([7, 8, 9])
     expect(await shown()).toEqual([7, 8, 9])
+  })
+
+  it('are looked for a few keys at a time, and all of them are found', async () => {
+    const engine = new MemoryEngine()
+    const store = new WindowStore(counts, engine, new CacheBudget(1 << 20))
+    const codec = storedWindowCodec(json<number>())
+    await engine.write(
+      Array.from({ length: 450 }, (_, n) => ({
+        key: Buffer.concat([storePrefix('counts'), windowKey(Buffer.from(`key ${n}`), 0)]),
+        value: codec.encode({ startMs: 0, value: 1, closed: true, revision: 0 }),
+      })),
+    )
+    const remove = (keys: readonly Buffer[]) => engine.write(keys.map((key) => ({ key, value: undefined })))
+    const clock = { streamTimeMs: 10 * HOUR, closingClockMs: 10 * HOUR }
+    const expiry = new Expiry({ stores: new Map([['counts', store]]), clock, state: { remove } })
+    expect([await expiry.run(), await expiry.run(), await expiry.run(), await expiry.run()]).toEqual([200, 200, 50, 0])
+    expect(await firstKey(engine, storeRange('counts'))).toBeUndefined()
   })
 
   it('are kept until they were announced closed, also when one record from the future moves stream time on', async () => {

@@ -1,10 +1,10 @@
 import type { TaskState } from './task-state.js'
 import { KeyValueStore } from './key-value-store.js'
-import type { WindowStore } from './window-store.js'
-import { retainedFromMs } from './window-store.js'
+import { retainedFromMs, type WindowStore } from './window-store.js'
 
 const EXPIRE_WINDOWS_EVERY_MS = 3_600_000
-const BATCH = 1_000
+/** About 10 ms of work. */
+const KEYS_AT_A_TIME = 200
 
 export interface ExpiryOptions {
   stores: ReadonlyMap<string, KeyValueStore<unknown, unknown> | WindowStore<unknown, unknown>>
@@ -13,44 +13,47 @@ export interface ExpiryOptions {
 }
 
 /**
- * Lets go of what is over, after the commits of a task. Nobody sees it any more by then; this is what keeps engines and
- * changelogs from growing for ever.
+ * Lets go of what is over, after the commits of a task, a little at a time: nobody waits for it, and the commits that come
+ * after must not wait either. Nobody sees it any more by then; this is what keeps engines and changelogs from growing for
+ * ever.
  */
 export class Expiry {
-  #windowsAtStreamMs = Number.NEGATIVE_INFINITY
+  /** The round that is under way, between two keys. */
+  #round: AsyncGenerator<readonly Buffer[]> | undefined
+  #roundAtStreamMs = Number.NEGATIVE_INFINITY
 
   constructor(private readonly options: ExpiryOptions) {}
 
   /**
-   * - Windows past their store's retention are dropped once an hour of stream time. Retention is longer than size and
-   *   grace, so no record can enter them any more. The changelog forgets them by its own retention.
-   * - Values past their store's ttl are found, some at a time, and deleted by the next commit of the task.
+   * - Windows past their store's retention are dropped, in a round that begins once an hour of stream time. Retention is
+   *   longer than size and grace, so no record can enter them any more. The changelog forgets them by its own retention.
+   * - Values past their store's ttl are found and deleted by the next commit of the task.
    * @returns how many windows were dropped
    */
   async run(): Promise<number> {
-    const { clock, stores } = this.options
-    const windowsAreDue = clock.streamTimeMs >= this.#windowsAtStreamMs
-    if (windowsAreDue) this.#windowsAtStreamMs = clock.streamTimeMs + EXPIRE_WINDOWS_EVERY_MS
-    let count = 0
-    for (const store of stores.values()) {
-      if (store instanceof KeyValueStore) await store.findExpired()
-      else if (windowsAreDue) count += await this.#dropWindows(store)
-    }
-    return count
+    for (const store of this.options.stores.values()) if (store instanceof KeyValueStore) await store.findExpired()
+    return this.#dropWindows()
   }
 
-  async #dropWindows(store: WindowStore<unknown, unknown>): Promise<number> {
+  async #dropWindows(): Promise<number> {
     const { clock, state } = this.options
-    let count = 0
-    let batch: Buffer[] = []
-    for await (const key of store.expired(retainedFromMs(store.spec, clock))) {
-      batch.push(key)
-      count++
-      if (batch.length < BATCH) continue
-      await state.remove(batch)
-      batch = []
+    if (this.#round === undefined && clock.streamTimeMs >= this.#roundAtStreamMs) {
+      this.#roundAtStreamMs = clock.streamTimeMs + EXPIRE_WINDOWS_EVERY_MS
+      this.#round = this.#expiredByKey()
     }
-    if (batch.length > 0) await state.remove(batch)
-    return count
+    const expired: Buffer[] = []
+    for (let keys = 0; keys < KEYS_AT_A_TIME && this.#round !== undefined; keys++) {
+      const { value, done } = await this.#round.next()
+      if (done) this.#round = undefined
+      else expired.push(...value)
+    }
+    if (expired.length > 0) await state.remove(expired)
+    return expired.length
+  }
+
+  async *#expiredByKey(): AsyncGenerator<readonly Buffer[]> {
+    for (const store of this.options.stores.values()) {
+      if (!(store instanceof KeyValueStore)) yield* store.expiredByKey(retainedFromMs(store.spec, this.options.clock))
+    }
   }
 }

@@ -130,12 +130,17 @@ export class WindowStore<K, S> extends ObjectCache<WindowStoreEntry<K, S>> {
     }
   }
 
-  /** Engine keys of the windows that start before `beforeMs`: what retention lets go. */
-  async *expired(beforeMs: number): AsyncGenerator<Buffer> {
+  /**
+   * For one key of the store after the other, the engine keys of its windows that start before `beforeMs`: what retention
+   * lets go. Between two keys it holds nothing open: it may rest there for as long as one likes, or be forgotten.
+   */
+  async *expiredByKey(beforeMs: number): AsyncGenerator<readonly Buffer[]> {
     if (beforeMs <= 0) return
     for await (const keyOfWindows of this.#distinctKeys()) {
       const range = { from: windowKeyAt(keyOfWindows, 0), to: windowKeyAt(keyOfWindows, beforeMs) }
-      for await (const [bytes] of this.engine.entries(range)) yield bytes
+      const expired: Buffer[] = []
+      for await (const [bytes] of this.engine.entries(range)) expired.push(bytes)
+      yield expired
     }
   }
 
