@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { RealKafka } from '../kafka/testing/real-kafka.js'
 import { until } from '../kafka/testing/test-cluster.js'
 import { RecordAccumulator } from '../kafka/records/encode.js'
@@ -7,7 +7,7 @@ import { MemoryEngine } from '../state/memory-engine.js'
 import { encodeProgress, PROGRESS_HEADER } from '../state/progress.js'
 import { storePrefix } from '../state/store-keys.js'
 import { TaskState } from '../state/task-state.js'
-import { ChangelogReader } from './changelog-reader.js'
+import { ChangelogReader, UNDECIDED_TOLD_EVERY_MS } from './changelog-reader.js'
 import { RestoreProgress, type RestoreEvent } from './restore-progress.js'
 
 let kafka: RealKafka
@@ -105,6 +105,30 @@ describe('restoring', () => {
     expect(valueIn(state, 'key 0')).toBe('1')
     expect(await reader.restore(state, [await target(state, 0)], never)).toBe(10)
     expect([first, valueIn(state, 'key 0')]).toEqual([10, '2'])
+  })
+
+  it('that waits for a transaction nobody decides says so, and which', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      await write(0, 10, '1')
+      const producer = new TransactionalProducer(kafka.client, {
+        transactionalId: `${topic}-open`,
+        transactionTimeoutMs: 60_000,
+      })
+      await producer.init()
+      await producer.produce(recordsOf(0, 1, '2'))
+      const state = await stateOf(0)
+      const restored = reader.restore(state, [await target(state, 0)], never)
+      await until(() => state.changelog('sums')!.position === 11, 'it has what is committed')
+      vi.advanceTimersByTime(2 * UNDECIDED_TOLD_EVERY_MS)
+      expect(kafka.log.lines).toContainEqual(
+        expect.objectContaining({ fields: { task: '0_0', waitsFor: [`${topic}-0 at 11 of 12`] } }),
+      )
+      await producer.end('commit')
+      expect(await restored).toBe(11)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('of several tasks goes on side by side', async () => {

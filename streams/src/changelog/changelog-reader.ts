@@ -47,6 +47,11 @@ interface Restore {
   readonly reject: (error: unknown) => void
 }
 
+/** Longer than any transaction lasts by itself: the coordinator ends them after transaction.timeout.ms, 10 s by default. */
+export const UNDECIDED_TOLD_EVERY_MS = 30_000
+export const UNDECIDED =
+  'waiting for the outcome of a transaction: if this goes on, its markers may be lost (kafka-transactions find-hanging)'
+
 /** Of one partition at a time; more at once means fewer values that are overwritten a moment later. */
 const FETCH_BYTES = 4 << 20
 const BUFFER_BYTES = 32 << 20
@@ -87,10 +92,11 @@ export class ChangelogReader {
    * @throws KafkaError or the engine's error
    */
   async restore(state: TaskState, targets: readonly RestoreTarget[], signal: AbortSignal): Promise<number | undefined> {
-    const behind = targets.filter((target) => positionOf(target) < target.endOffset)
+    const behind = targets.filter((target) => !isThrough(target))
     if (behind.length === 0) return signal.aborted ? undefined : 0
     const stop = () => void this.forget(state.taskId)
     signal.addEventListener('abort', stop)
+    const watch = this.#tellUndecided(state.taskId, behind)
     try {
       if (signal.aborted) return undefined
       const restored = await new Promise<number>((resolve, reject) => {
@@ -102,9 +108,29 @@ export class ChangelogReader {
       })
       return signal.aborted ? undefined : restored
     } finally {
+      clearInterval(watch)
       signal.removeEventListener('abort', stop)
       await this.forget(state.taskId)
     }
+  }
+
+  /** A restore that comes no further has read all there is but for a transaction that nobody has decided. */
+  #tellUndecided(task: string, targets: readonly RestoreTarget[]): NodeJS.Timeout {
+    const positions = () => targets.map((target) => `${nameOf(target)} at ${positionOf(target)} of ${target.endOffset}`)
+    let before = positions()
+    return setInterval(() => {
+      const now = positions()
+      const waits = (target: RestoreTarget) => !isThrough(target) && this.#isAnswered(target)
+      const waitsFor = now.filter((position, at) => position === before[at] && waits(targets[at]!))
+      if (waitsFor.length > 0) this.#options.log.warn({ task, waitsFor }, UNDECIDED)
+      before = now
+    }, UNDECIDED_TOLD_EVERY_MS)
+  }
+
+  /** Whether its broker answers at all. */
+  #isAnswered({ topic, partition }: RestoreTarget): boolean {
+    const askedAtMs = this.#fetcher.answered(topic, partition)?.atMs ?? Number.NEGATIVE_INFINITY
+    return askedAtMs > performance.now() - UNDECIDED_TOLD_EVERY_MS
   }
 
   /** Keeps a task's state up with its changelogs until `forget()`. */
@@ -246,6 +272,10 @@ function noteCurrent(
 
 function positionOf({ state, store }: ChangelogPartition): number {
   return state.changelog(store)!.position
+}
+
+function isThrough(target: RestoreTarget): boolean {
+  return positionOf(target) >= target.endOffset
 }
 
 function nameOf({ topic, partition }: { topic: string; partition: number }): string {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { offsetMetadata } from '../commit/offset-metadata.js'
 import type { KafkaAdmin } from '../kafka/admin.js'
 import type { KafkaClient } from '../kafka/client.js'
@@ -9,7 +9,7 @@ import { MemoryEngine } from '../state/memory-engine.js'
 import { CacheBudget } from '../state/cache-budget.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { keyValueStore } from '../topology/stores.js'
-import type { ChangelogReader, RestoreTarget } from './changelog-reader.js'
+import { UNDECIDED_TOLD_EVERY_MS, type ChangelogReader, type RestoreTarget } from './changelog-reader.js'
 import { DELETE_RETENTION_MS } from './changelog-topics.js'
 import { validateTasks, type ValidatedTask } from './validate.js'
 
@@ -123,6 +123,21 @@ describe('before a task may process', () => {
       `earliest read_uncommitted of ${CHANGELOG}-0`,
     ])
     expect(started?.inputs).toEqual(new Map([['in', 8]]))
+  })
+
+  it('it says so when its offsets wait for a transaction nobody decides', async () => {
+    const clock = vi.spyOn(performance, 'now')
+    try {
+      let nowMs = 0
+      clock.mockImplementation(() => (nowMs += UNDECIDED_TOLD_EVERY_MS))
+      const world = worldOf({ committed: { 0: ['unstable', 'unstable', { offset: 8 }] } })
+      await validate(world, [await openTask()])
+      expect(world.log.lines).toContainEqual(
+        expect.objectContaining({ fields: { tasks: ['0_0'], waitsFor: "the group's offsets" } }),
+      )
+    } finally {
+      clock.mockRestore()
+    }
   })
 
   it('its changelog is replayed to the high watermark: transactions that are being committed count', async () => {

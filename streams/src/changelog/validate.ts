@@ -5,13 +5,14 @@ import type { KafkaAdmin } from '../kafka/admin.js'
 import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
 import type { StreamTask } from '../processing/stream-task.js'
+import { listChangelogEnds, type ChangelogEnds } from './changelog-ends.js'
 import { changelogTopic, DELETE_RETENTION_MS } from './changelog-topics.js'
 import type { OffsetToCommit } from '../kafka/protocol/offset-commit.js'
 import { firstKey } from '../state/engine.js'
 import { storeRange } from '../state/store-keys.js'
 import { changelogsIn, isResetUnfinished } from '../commit/offset-metadata.js'
 import { failpoint } from '../failpoints.js'
-import type { ChangelogReader, RestoreTarget } from './changelog-reader.js'
+import { UNDECIDED, UNDECIDED_TOLD_EVERY_MS, type ChangelogReader, type RestoreTarget } from './changelog-reader.js'
 
 const UNSTABLE_POLL_MS = 10
 
@@ -41,14 +42,8 @@ export interface ValidatedTask {
   readonly applied: number
 }
 
-/** Offsets of one changelog partition. */
-interface ChangelogEnds {
-  readonly topicId: string
-  readonly logStart: number
-  readonly highWatermark: number
-}
-
-type Ends = ReadonlyMap<string, ReadonlyMap<number, ChangelogEnds>>
+/** By store. */
+type Ends = ReadonlyMap<string, { readonly topicId: string; readonly byPartition: ReadonlyMap<number, ChangelogEnds> }>
 
 /**
  * To be done for every task before it may process, at every assignment and after every rollback, kept tasks included.
@@ -69,6 +64,7 @@ export async function validateTasks(
   const fail = () => failed.abort()
   try {
     let open = tasks
+    let tellAtMs = performance.now() + UNDECIDED_TOLD_EVERY_MS
     while (open.length > 0 && !either.aborted) {
       // a. The committed offsets, once no transaction holds them back any more.
       const committed = await committedOffsets(context, open)
@@ -87,6 +83,10 @@ export async function validateTasks(
         }
       }
       if (open.length > 0) await delay(UNSTABLE_POLL_MS)
+      if (open.length > 0 && performance.now() >= tellAtMs) {
+        tellAtMs += UNDECIDED_TOLD_EVERY_MS
+        context.log.warn({ tasks: open.map(({ id }) => id), waitsFor: "the group's offsets" }, UNDECIDED)
+      }
     }
   } catch (error) {
     fail()
@@ -133,7 +133,7 @@ async function prepareTask(context: ValidateContext, task: StreamTask, ends: End
   await distrust(context, task, ends)
   return task.subTopology.stores.map(({ name: store }) => {
     const topic = changelogTopic(context.applicationId, store)
-    const { topicId, logStart, highWatermark } = ends.get(topic)!.get(task.partition)!
+    const { topicId, logStart, highWatermark } = endsOf(ends, store, task)
     if (task.state.changelog(store) === undefined) task.state.begin(store, topicId, logStart)
     return { state: task.state, store, topic, partition: task.partition, endOffset: highWatermark }
   })
@@ -189,7 +189,7 @@ function checkCommitted(
     const committed = known[store]
     if (committed === undefined) continue
     const topic = changelogTopic(applicationId, store)
-    const { topicId, highWatermark } = ends.get(topic)!.get(partition)!
+    const { topicId, highWatermark } = endsOf(ends, store, { partition })
     const anew = committed.topicId !== topicId
     if (!anew && committed.end <= highWatermark) continue
     const what = anew ? 'was deleted and made anew' : `ends at ${highWatermark}`
@@ -206,43 +206,31 @@ function checkCommitted(
 async function changelogEnds({ admin, applicationId }: ValidateContext, tasks: readonly StreamTask[]): Promise<Ends> {
   const partitions = new Map<string, number[]>()
   for (const { subTopology, partition } of tasks) {
-    for (const { name } of subTopology.stores) {
-      const topic = changelogTopic(applicationId, name)
-      partitions.set(topic, [...(partitions.get(topic) ?? []), partition])
-    }
+    for (const { name } of subTopology.stores) partitions.set(name, [...(partitions.get(name) ?? []), partition])
   }
-  const ids = new Map((await admin.describeTopics([...partitions.keys()])).map(({ name, topicId }) => [name, topicId]))
-  const ends = new Map<string, Map<number, ChangelogEnds>>()
-  await Promise.all(
-    [...partitions].map(async ([topic, numbers]) => {
-      const topicId = ids.get(topic)
-      if (topicId === undefined) {
-        throw new StreamsError(
-          'TOPICS',
-          `changelog topic ${topic} is gone: bring it back from a backup, or start over with 'streams reset'`,
-          { topic },
-        )
-      }
-      const [highWatermarks, logStarts] = await Promise.all([
-        admin.listOffsets(topic, numbers, 'latest', 'read_uncommitted'),
-        admin.listOffsets(topic, numbers, 'earliest', 'read_uncommitted'),
-      ])
-      ends.set(
-        topic,
-        new Map(
-          numbers.map((partition) => [
-            partition,
-            { topicId, logStart: logStarts.get(partition)!, highWatermark: highWatermarks.get(partition)! },
-          ]),
-        ),
-      )
-    }),
-  )
-  return ends
+  const topicOf = (store: string) => changelogTopic(applicationId, store)
+  const topics = await admin.describeTopics([...partitions.keys()].map(topicOf))
+  const ids = new Map(topics.map(({ name, topicId }) => [name, topicId]))
+  const gone = [...partitions.keys()].map(topicOf).find((topic) => !ids.has(topic))
+  if (gone !== undefined) {
+    throw new StreamsError(
+      'TOPICS',
+      `changelog topic ${gone} is gone: bring it back from a backup, or start over with 'streams reset'`,
+      { topic: gone },
+    )
+  }
+  const ends = await listChangelogEnds(admin, applicationId, partitions)
+  return new Map([...ends].map(([store, byPartition]) => [store, { topicId: ids.get(topicOf(store))!, byPartition }]))
+}
+
+/** Of one changelog partition of the task. */
+function endsOf(ends: Ends, store: string, { partition }: { readonly partition: number }) {
+  const { topicId, byPartition } = ends.get(store)!
+  return { topicId, ...byPartition.get(partition)! }
 }
 
 /** Rebuilds state that cannot be brought up to date by replaying from its position. */
-async function distrust({ applicationId, log }: ValidateContext, task: StreamTask, ends: Ends): Promise<void> {
+async function distrust({ log }: ValidateContext, task: StreamTask, ends: Ends): Promise<void> {
   if (task.state.broken) {
     await task.reopen()
     const { dropped } = task.state
@@ -251,7 +239,7 @@ async function distrust({ applicationId, log }: ValidateContext, task: StreamTas
   const reason = task.subTopology.stores
     .map(({ name }) => {
       const known = task.state.changelog(name)
-      const { topicId, logStart, highWatermark } = ends.get(changelogTopic(applicationId, name))!.get(task.partition)!
+      const { topicId, logStart, highWatermark } = endsOf(ends, name, task)
       if (known === undefined) return undefined
       if (known.topicId !== topicId) return `the changelog of ${name} was made anew`
       if (known.position > highWatermark) return `the changelog of ${name} ends before the local state`
@@ -275,7 +263,7 @@ function tooOld({ state, currentUntilMs }: StreamTask): string | undefined {
 
 /** Committed offsets and clocks; without any, the beginning for a task that has no state, else what the engine knows. */
 async function startingPoint(
-  { admin, applicationId, log, commitStart }: ValidateContext,
+  { admin, log, commitStart }: ValidateContext,
   task: StreamTask,
   committed: Committed,
   ends: Ends,
@@ -284,9 +272,7 @@ async function startingPoint(
   const inputs = new Map<string, number>()
   const fresh: OffsetToCommit[] = []
   let clock = '{}'
-  const changelogsAreWhole = subTopology.stores.every(
-    ({ name }) => ends.get(changelogTopic(applicationId, name))!.get(partition)!.logStart === 0,
-  )
+  const changelogsAreWhole = subTopology.stores.every(({ name }) => endsOf(ends, name, task).logStart === 0)
   for (const topic of subTopology.sourceTopics) {
     const { offset, metadata } = committed.get(`${topic}-${partition}`)!
     if (offset >= 0) {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { failpoint } from '../failpoints.js'
-import { changelogTopic } from '../changelog/changelog-topics.js'
+import { listChangelogEnds, type ChangelogEnds } from '../changelog/changelog-ends.js'
 import type { KafkaAdmin } from '../kafka/admin.js'
 import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
@@ -20,6 +21,8 @@ import {
 
 /** How long a rebalance waits for the transactions of dead instances to be ended. */
 const FENCE_TIMEOUT_MS = 5_000
+/** How long it waits for the ends of the changelogs: sessions last longer. */
+const ENDS_TIMEOUT_MS = 3_000
 
 export interface LeaderOptions {
   client: KafkaClient
@@ -39,14 +42,8 @@ export interface LeaderOptions {
  * Members that run another topology than the oldest member get no task, or they would take each other's state for their
  * own. So in a rolling upgrade to another topology the new ones wait until the last old one is gone.
  */
-export function createAssignor({
-  client,
-  admin,
-  log,
-  applicationId,
-  assignor,
-  metadata,
-}: LeaderOptions): GroupAssignor {
+export function createAssignor(options: LeaderOptions): GroupAssignor {
+  const { client, log, assignor, metadata } = options
   return {
     name: 'candlewick-streams',
     userData({ expelled }) {
@@ -68,8 +65,8 @@ export function createAssignor({
       await failpoint('rebalance.dead-fenced')
 
       const { topology, insiders, strangers } = separate(known)
-      const ends = await changelogEnds(admin, applicationId, topology)
-      const tasks = topology.flatMap((sub) => tasksOf(sub, ends))
+      const ends = await endsWithin(ENDS_TIMEOUT_MS, options, topology)
+      const tasks = topology.flatMap((sub) => tasksOf(sub, ends, insiders))
       const { members: assigned, rejected } = assignTasks(
         insiders.map((member) => ({ ...member, lags: lagsOf(member, tasks) })),
         tasks,
@@ -117,46 +114,49 @@ interface LeaderTask extends AssignorTask {
   readonly end: number
 }
 
-type Ends = ReadonlyMap<
-  string,
-  { readonly first: ReadonlyMap<number, number>; readonly end: ReadonlyMap<number, number> }
->
+/** By store and partition. */
+type Ends = ReadonlyMap<string, ReadonlyMap<number, ChangelogEnds>>
 
-/** By store: where its changelog's partitions begin and end. */
-async function changelogEnds(
-  admin: LeaderOptions['admin'],
-  applicationId: string,
+/**
+ * Where the changelogs begin and end. A broker that is away must not hold up the group for longer than its sessions
+ * last.
+ * @returns undefined when it takes longer: then whose state is furthest counts as current
+ */
+async function endsWithin(
+  timeoutMs: number,
+  { admin, applicationId, log }: LeaderOptions,
   topology: readonly SubTopologyMetadata[],
-): Promise<Ends> {
-  const all = topology.flatMap(({ stores, partitions }) => stores.map((store) => ({ store, partitions })))
-  return new Map(
-    await Promise.all(
-      all.map(async ({ store, partitions }) => {
-        const topic = changelogTopic(applicationId, store)
-        const numbers = Array.from({ length: partitions }, (_, partition) => partition)
-        const [first, end] = await Promise.all([
-          admin.listOffsets(topic, numbers, 'earliest', 'read_uncommitted'),
-          admin.listOffsets(topic, numbers, 'latest', 'read_uncommitted'),
-        ])
-        return [store, { first, end }] as const
-      }),
-    ),
+): Promise<Ends | undefined> {
+  const numbers = (count: number) => Array.from({ length: count }, (_, partition) => partition)
+  const wanted = topology.flatMap(({ stores, partitions }) =>
+    stores.map((store) => [store, numbers(partitions)] as const),
   )
+  const waiting = new AbortController()
+  const tooLong = delay(timeoutMs, undefined, { signal: waiting.signal }).then(() => {
+    throw new Error(`no answer within ${timeoutMs} ms`)
+  })
+  try {
+    return await Promise.race([listChangelogEnds(admin, applicationId, new Map(wanted)), tooLong])
+  } catch (error) {
+    log.warn({ reason: messageOf(error) }, 'changelog ends are not known: whose state is furthest counts as current')
+    return undefined
+  } finally {
+    waiting.abort()
+  }
 }
 
-function tasksOf({ id, partitions, sourceTopics, stores }: SubTopologyMetadata, ends: Ends): LeaderTask[] {
+function tasksOf(
+  { id, partitions, sourceTopics, stores }: SubTopologyMetadata,
+  ends: Ends | undefined,
+  members: readonly KnownMember[],
+): LeaderTask[] {
   return Array.from({ length: partitions }, (_, partition) => {
-    const sum = (at: 'first' | 'end') =>
-      stores.reduce((total, store) => total + ends.get(store)![at].get(partition)!, 0)
-    const end = sum('end')
-    return {
-      id: `${id}_${partition}`,
-      partition,
-      topics: sourceTopics,
-      stateful: stores.length > 0,
-      end,
-      records: end - sum('first'),
-    }
+    const task = `${id}_${partition}`
+    const sum = (at: keyof ChangelogEnds) =>
+      stores.reduce((total, store) => total + ends!.get(store)!.get(partition)![at], 0)
+    const end = ends ? sum('highWatermark') : Math.max(0, ...members.map(({ positions }) => positions[task] ?? 0))
+    const records = ends ? end - sum('logStart') : end
+    return { id: task, partition, topics: sourceTopics, stateful: stores.length > 0, end, records }
   })
 }
 
