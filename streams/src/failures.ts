@@ -33,7 +33,9 @@ export class Failures {
     const retriable = error instanceof KafkaError && error.kind !== 'fatal'
     const damaged = error instanceof StreamsError && error.code === 'STATE_DAMAGED'
     if (error instanceof StreamsError && error.code !== 'PROCESSING' && !damaged) throw error
-    if (error instanceof KafkaError && error.kind === 'fatal' && error.name !== 'OFFSET_OUT_OF_RANGE') throw error
+    // A changelog that was cleaned up beyond where a restore was: the task is validated again, and rebuilt.
+    const isChangelogAhead = error instanceof KafkaError && error.name === 'OFFSET_OUT_OF_RANGE'
+    if (error instanceof KafkaError && error.kind === 'fatal' && !isChangelogAhead) throw error
     if (error instanceof StreamsError && !damaged && !this.poison.failed(error)) throw error
     const name = messageOf(error)
     this.#inARow = retriable || name === this.#last ? this.#inARow + 1 : 1

@@ -5,6 +5,7 @@ import { TestCluster, until } from './kafka/testing/test-cluster.js'
 import { createMetrics } from './metrics.js'
 import { utf8 } from './serde.js'
 import { CacheBudget } from './state/cache-budget.js'
+import type { EngineSnapshot } from './state/engine.js'
 import { MemoryEngine } from './state/memory-engine.js'
 import type { StateDirectory } from './state/state-directory.js'
 import { TaskManager } from './task-manager.js'
@@ -12,14 +13,26 @@ import type { TaskOutput } from './processing/task.js'
 import { StreamsBuilder } from './topology/builder.js'
 import { keyValueStore } from './topology/stores.js'
 
-/** Keeps in memory, and refuses to write while it is told to. */
+/** Keeps in memory, and refuses to write, or finds damage when it reads, while it is told to. */
 class FailingEngine extends MemoryEngine {
   static failing = false
+  static damaged = false
+
+  override snapshot(): EngineSnapshot {
+    const snapshot = super.snapshot()
+    const get = (key: Buffer) => {
+      if (FailingEngine.damaged) throw Object.assign(new Error('bad block'), { code: 'LEVEL_CORRUPTION' })
+      return snapshot.get(key)
+    }
+    return { ...snapshot, get }
+  }
 
   override write(...args: Parameters<MemoryEngine['write']>): Promise<void> {
     return FailingEngine.failing ? Promise.reject(new Error('write failed')) : super.write(...args)
   }
 }
+
+const sums = keyValueStore('sums', { key: utf8, value: utf8 })
 
 const directory = {
   bootId: 'boot',
@@ -37,6 +50,7 @@ let failures: unknown[] = []
 beforeEach(async () => {
   cluster = new TestCluster(inject('kafkaBrokers'))
   FailingEngine.failing = false
+  FailingEngine.damaged = false
   failures = []
   const client = cluster.client()
   await client.connect()
@@ -52,7 +66,7 @@ beforeEach(async () => {
     .stream(input, { key: utf8, value: utf8 })
     .groupByKey()
     .aggregate(
-      keyValueStore('sums', { key: utf8, value: utf8 }),
+      sums,
       () => '',
       (_, value) => value,
     )
@@ -104,6 +118,23 @@ describe('a standby that could not be kept up', () => {
     await until(() => (manager.takeUp(), task.status === 'STANDBY'), 'it is taken up again')
     await until(() => manager.isComplete(task), 'it is current again')
     expect(manager.currentAtMs(task)).toBeLessThan(performance.now())
+  })
+})
+
+describe('a standby whose state is found damaged by a query', () => {
+  it('is given up at once, although nothing changes in it, and built anew', async () => {
+    await cluster.sendKeyed(changelog, 0, [['a', '1']])
+    await standBy('0_0')
+    const task = taskOf('0_0')
+    FailingEngine.damaged = true
+    expect(() => task.view().keyValue(sums).get('a')).toThrow(/is damaged \(bad block\)/)
+    manager.takeUp()
+    expect(task.status).not.toBe('STANDBY')
+    expect(manager.isComplete(task)).toBe(false)
+    FailingEngine.damaged = false
+    await until(() => (manager.takeUp(), task.status === 'STANDBY'), 'it is taken up again')
+    await until(() => manager.isComplete(task), 'it is current again')
+    expect(task.view().keyValue(sums).get('a')).toBe('1')
   })
 })
 

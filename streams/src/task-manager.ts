@@ -83,11 +83,7 @@ export class TaskManager {
     this.#reader = new ChangelogReader(options.client, {
       log: options.log,
       restores: options.restores,
-      onStandbyFailure: (taskId, error) => {
-        const task = this.#tasks.get(taskId)
-        if (task?.status === 'STANDBY') this.#suspendStandby(task)
-        this.#standbyFailed(error)
-      },
+      onStandbyFailure: (taskId, error) => this.#giveUpStandby(taskId, error),
     })
   }
 
@@ -220,10 +216,13 @@ export class TaskManager {
 
   /** State that was found damaged, by whoever read it, is not used any more: its task is rolled back and restored. */
   #giveUpDamaged(): void {
-    for (const { id, state } of this.running()) {
+    for (const { id, state, status } of this.#tasks.values()) {
       const { damage } = state.engine
-      if (damage === undefined) continue
-      throw new StreamsError('STATE_DAMAGED', `the state of task ${id} is damaged (${damage})`, { task: id })
+      if (damage === undefined || (status !== 'RUNNING' && status !== 'STANDBY')) continue
+      const error = new StreamsError('STATE_DAMAGED', `the state of task ${id} is damaged (${damage})`, { task: id })
+      if (status === 'RUNNING') throw error
+      this.#giveUpStandby(id, error)
+      void this.#reader.forget(id)
     }
   }
 
@@ -302,6 +301,12 @@ export class TaskManager {
     } catch (error) {
       this.#standbyFailed(error)
     }
+  }
+
+  #giveUpStandby(id: string, error: unknown): void {
+    const task = this.#tasks.get(id)
+    if (task?.status === 'STANDBY') this.#suspendStandby(task)
+    this.#standbyFailed(error)
   }
 
   #standbyFailed(error: unknown): void {

@@ -167,6 +167,8 @@ export class GroupMember {
     this.#failIfLeaving()
     try {
       const joined = await this.#joinGroup()
+      // leave() did not know this id yet, which the group would wait for until its session ends.
+      if (this.#leaving && joined.memberId !== this.#memberId) await this.#leaveAs(joined.memberId)
       this.#failIfLeaving()
       if (joined.memberId !== this.#memberId) {
         this.#memberId = joined.memberId
