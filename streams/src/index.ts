@@ -7,6 +7,7 @@ export {
   type TaskStatus,
 } from './application.js'
 export type { RestoreEvent, RestoreListener, TaskRestore } from './changelog/restore-progress.js'
+export { InvalidRecordError } from './processing/source-visitor.js'
 export { StreamsError, type Concerns, type StreamsErrorCode } from './errors.js'
 export type {
   ErrorDecision,

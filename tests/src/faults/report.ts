@@ -42,6 +42,11 @@ export interface Report {
   complaints: readonly string[]
 }
 
+/** @param skippedMarkers transactions whose markers Kafka forgot */
+export function worthless(skippedMarkers: number): string {
+  return `Kafka skipped the markers of ${skippedMarkers} transactions (KAFKA-20734): start again`
+}
+
 export function makeReport(findings: Findings): Report {
   const {
     seed,
@@ -81,9 +86,7 @@ export function makeReport(findings: Findings): Report {
     ...(['failedProcessing', 'unexplained'] as const)
       .filter((name) => counted(name) > 0)
       .map((name) => `${counted(name)} rollbacks: ${TITLES[name]}`),
-    ...(skippedMarkers > 0
-      ? [`Kafka skipped the markers of ${skippedMarkers} transactions (KAFKA-20734): start again`]
-      : []),
+    ...(skippedMarkers > 0 ? [worthless(skippedMarkers)] : []),
   ]
   const number = (value: number) => value.toLocaleString('en-US')
   return {

@@ -6,7 +6,7 @@ import { Injector } from './injector.js'
 import { lagOf } from './lag.js'
 import { Load } from './load.js'
 import { planFaults } from './plan.js'
-import { makeReport, type Report } from './report.js'
+import { makeReport, worthless, type Report } from './report.js'
 import { APPLICATION_ID, KEYSPACE, System } from './system.js'
 import { Watch } from './watch.js'
 
@@ -113,6 +113,9 @@ export async function runFaults({ seed, minutes, records, dir, log, signal }: Ru
       skippedMarkers: await system.skippedMarkers(),
       verdict,
     })
+  } catch (error) {
+    const skipped = await system.skippedMarkers()
+    throw skipped > 0 ? new Error(worthless(skipped), { cause: error }) : error
   } finally {
     ending.abort()
     await watching
