@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { RestoreProgress } from './changelog/restore-progress.js'
 import { KafkaAdmin } from './kafka/admin.js'
 import { TestCluster, until } from './kafka/testing/test-cluster.js'
@@ -147,6 +147,29 @@ describe('state that was dropped', () => {
     await taskOf('0_0').rebuild()
     expect(manager.isComplete(taskOf('0_0'))).toBe(false)
     expect(manager.standing().running).toEqual([])
+  })
+})
+
+describe('a task that the group gives back', () => {
+  it('goes on with its live objects as long as it is where it was, and drops them when somebody else has changed it', async () => {
+    admin.committedOffsets = async (_group, wanted) =>
+      [...wanted].flatMap(([topic, partitions]) =>
+        partitions.map((partition) => ({ topic, partition, offset: 0, metadata: '', unstable: false })),
+      )
+    const role = { active: ['0_0'], standby: [], warmup: [] }
+    const takeBack = async () => {
+      manager.suspend(performance.now())
+      await manager.assign(role)
+      manager.takeUp()
+      await until(() => manager.allRun, 'it runs')
+    }
+    await takeBack()
+    const started = vi.spyOn(taskOf('0_0'), 'start')
+    await takeBack()
+    expect(started).not.toHaveBeenCalled()
+    await cluster.sendKeyed(changelog, 0, [['a', '1']])
+    await takeBack()
+    expect(started).toHaveBeenCalledOnce()
   })
 })
 

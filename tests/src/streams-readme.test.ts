@@ -95,3 +95,19 @@ describe('streams/README.md', () => {
     for (const [, anchor] of readme.matchAll(/\]\(#([^)]+)\)/g)) expect(slugs).toContain(anchor)
   })
 })
+
+describe('streams/PROTOCOL.md', () => {
+  const lines = readFileSync(join(ROOT, 'streams/PROTOCOL.md'), 'utf8').split('\n')
+
+  it('names tests that there are', () => {
+    const cited = lines
+      .filter((line) => line.startsWith('- ['))
+      .flatMap((line) => {
+        const path = /\]\(([^)]+)\)/.exec(line)![1]!
+        return [...line.matchAll(/"([^"]+)"/g)].map(([, title]) => [path, title!] as const)
+      })
+    expect(cited.length).toBeGreaterThan(30)
+    const missing = cited.filter(([path, title]) => !readFileSync(join(ROOT, 'streams', path), 'utf8').includes(title))
+    expect(missing).toEqual([])
+  })
+})
