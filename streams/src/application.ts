@@ -17,7 +17,7 @@ import type { TaskView } from './queries/task-view.js'
 import type { EngineFactory } from './state/engine.js'
 import { engineFactory } from './state/engines.js'
 import { StateDirectory } from './state/state-directory.js'
-import { StreamInstance, type ProcessingGuarantee } from './stream-instance.js'
+import { StreamInstance, type ProcessingGuarantee } from './instance/stream-instance.js'
 import type { Topology } from './topology/topology.js'
 
 /** What an application needs besides its topology. */

@@ -18,7 +18,7 @@ export type {
   ProductionErrorContext,
   ProductionErrorHandler,
 } from './processing/error-handlers.js'
-export type { ProcessingGuarantee } from './stream-instance.js'
+export type { ProcessingGuarantee } from './instance/stream-instance.js'
 export type { KafkaConfig, KafkaLog, SaslOptions } from './kafka/config.js'
 export { COMPRESSIONS, type Compression } from './kafka/records/compression.js'
 export type { RecordHeader } from './kafka/records/encode.js'

@@ -12,7 +12,7 @@ import type { KafkaLog } from '../kafka/config.js'
 import { IdempotentProducer } from '../kafka/idempotent-producer.js'
 import { visitRecords } from '../kafka/records/decode.js'
 import { until } from '../kafka/testing/test-cluster.js'
-import type { ProcessingGuarantee } from '../stream-instance.js'
+import type { ProcessingGuarantee } from '../instance/stream-instance.js'
 import { TopicReader } from '../kafka/topic-reader.js'
 import type { EngineName } from '../state/engines.js'
 

@@ -1,8 +1,8 @@
-import { changelogSpecs } from './changelog/changelog-topics.js'
-import { StreamsError } from './errors.js'
-import type { KafkaAdmin, TopicSpec } from './kafka/admin.js'
-import type { KafkaClient } from './kafka/client.js'
-import type { Topology } from './topology/topology.js'
+import { changelogSpecs } from '../changelog/changelog-topics.js'
+import { StreamsError } from '../errors.js'
+import type { KafkaAdmin, TopicSpec } from '../kafka/admin.js'
+import type { KafkaClient } from '../kafka/client.js'
+import type { Topology } from '../topology/topology.js'
 
 /** Every task of an application, which follows from the topology and the partitions of its input topics. */
 export interface TaskPlan {

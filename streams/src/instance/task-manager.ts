@@ -1,28 +1,28 @@
-import { allDone } from './all-done.js'
-import { ChangelogReader } from './changelog/changelog-reader.js'
-import type { RestoreProgress } from './changelog/restore-progress.js'
+import { allDone } from '../all-done.js'
+import { ChangelogReader } from '../changelog/changelog-reader.js'
+import type { RestoreProgress } from '../changelog/restore-progress.js'
 import {
   LOCAL_STATE_NOT_USED,
   prepareStandbys,
   validateTasks,
   type ValidateContext,
   type ValidatedTask,
-} from './changelog/validate.js'
-import { messageOf, StreamsError } from './errors.js'
-import { failpoint } from './failpoints.js'
-import type { KafkaAdmin } from './kafka/admin.js'
-import type { KafkaClient } from './kafka/client.js'
-import type { KafkaLog } from './kafka/config.js'
-import type { AssignedMember } from './membership/group-metadata.js'
-import type { StreamsMetrics } from './metrics.js'
-import { StreamTask } from './processing/stream-task.js'
-import type { ErrorHandlers } from './processing/error-handlers.js'
-import type { TaskOutput } from './processing/task.js'
-import type { EngineFactory } from './state/engine.js'
-import type { CacheBudget } from './state/cache-budget.js'
-import type { StateDirectory } from './state/state-directory.js'
+} from '../changelog/validate.js'
+import { messageOf, StreamsError } from '../errors.js'
+import { failpoint } from '../failpoints.js'
+import type { KafkaAdmin } from '../kafka/admin.js'
+import type { KafkaClient } from '../kafka/client.js'
+import type { KafkaLog } from '../kafka/config.js'
+import type { AssignedMember } from '../membership/group-metadata.js'
+import type { StreamsMetrics } from '../metrics.js'
+import { StreamTask } from '../processing/stream-task.js'
+import type { ErrorHandlers } from '../processing/error-handlers.js'
+import type { TaskOutput } from '../processing/task.js'
+import type { EngineFactory } from '../state/engine.js'
+import type { CacheBudget } from '../state/cache-budget.js'
+import type { StateDirectory } from '../state/state-directory.js'
 import type { TaskPlan } from './topics.js'
-import type { Topology } from './topology/topology.js'
+import type { Topology } from '../topology/topology.js'
 
 export interface TaskManagerOptions {
   topology: Topology

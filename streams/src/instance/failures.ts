@@ -1,8 +1,8 @@
-import { messageOf, StreamsError } from './errors.js'
-import type { KafkaLog } from './kafka/config.js'
-import { KafkaError } from './kafka/errors.js'
-import type { RollbackCause } from './metrics.js'
-import type { PoisonRecords } from './processing/poison-records.js'
+import { messageOf, StreamsError } from '../errors.js'
+import type { KafkaLog } from '../kafka/config.js'
+import { KafkaError } from '../kafka/errors.js'
+import type { RollbackCause } from '../metrics.js'
+import type { PoisonRecords } from '../processing/poison-records.js'
 
 const FIRST_BACKOFF_MS = 50
 const MOST_BACKOFF_MS = 2_000
