@@ -11,20 +11,16 @@ import type { KafkaClient } from '../kafka/client.js'
 import type { KafkaLog } from '../kafka/config.js'
 import { KafkaError } from '../kafka/errors.js'
 import { Fetcher } from '../kafka/fetcher.js'
-import { GroupMember, type GroupGeneration } from '../kafka/group-member.js'
+import { GroupMember } from '../kafka/group-member.js'
 import type { Compression } from '../kafka/records/compression.js'
 import type { OffsetToCommit } from '../kafka/protocol/offset-commit.js'
 import { TransactionalProducer } from '../kafka/transactional-producer.js'
-import {
-  decodeAssignmentMap,
-  type AssignedMember,
-  type AssignmentMap,
-  type SubTopologyMetadata,
-} from '../membership/group-metadata.js'
+import type { AssignmentMap, SubTopologyMetadata } from '../membership/group-metadata.js'
 import { createAssignor } from '../membership/leader.js'
 import type { RollbackCause, StreamsMetrics } from '../metrics.js'
 import { decide, defaultDecision, type ErrorHandlers } from '../processing/error-handlers.js'
 import { PoisonRecords } from '../processing/poison-records.js'
+import { PlaceInGroup } from './place-in-group.js'
 import { RecordLoop } from './record-loop.js'
 import { leaseOf, ownedUntilMs, type Membership } from '../queries/role.js'
 import type { EngineFactory } from '../state/engine.js'
@@ -89,19 +85,15 @@ export class StreamInstance {
   readonly #fetcher: Fetcher
   readonly #commits: CommitPipeline
   readonly #tasks: TaskManager
+  readonly #place: PlaceInGroup
   readonly #startedAtMs = Date.now()
   #plan: readonly TaskPlan[] = []
-  #assignment: AssignmentMap | undefined
   #topology: readonly SubTopologyMetadata[] = []
   #prepared = false
   #tasksMatch = true
-  /** Of the last assignment, also while the next one is being joined. */
-  #generationId = -1
   #producerReady = false
   /** When the leader was last told that standbys it waits for are warm. */
   #toldWarmAtMs = Number.NEGATIVE_INFINITY
-  /** Since when an older member of the group has our instance id. */
-  #rejectedAtMs: number | undefined
   #failure: { error: unknown } | undefined
   readonly #failures: Failures
   readonly #records: RecordLoop
@@ -174,6 +166,7 @@ export class StreamInstance {
       onFailure: this.#onFailure,
       wake: () => this.#fetcher.wake(),
     })
+    this.#place = new PlaceInGroup({ ...options, instanceId: directory.instanceId })
     this.#member = new GroupMember(client, {
       groupId: applicationId,
       topics: options.topology.sourceTopics,
@@ -190,7 +183,7 @@ export class StreamInstance {
           startedAtMs: this.#startedAtMs,
           topology: this.#topology,
           ...this.#tasks.standing(),
-          knownTransactionalIds: this.#assignment?.members.map(({ transactionalId }) => transactionalId) ?? [],
+          knownTransactionalIds: this.#place.map?.members.map(({ transactionalId }) => transactionalId) ?? [],
         }),
       }),
       sessionTimeoutMs: options.sessionTimeoutMs,
@@ -216,11 +209,11 @@ export class StreamInstance {
   }
 
   get assignment(): AssignmentMap | undefined {
-    return this.#assignment
+    return this.#place.map
   }
 
   get generationId(): number {
-    return this.#generationId
+    return this.#place.generationId
   }
 
   /** What decides as what queries are answered. */
@@ -306,7 +299,7 @@ export class StreamInstance {
     }
     if (this.#member.state !== 'stable') await this.#join()
     if (!this.#tasksMatch) await this.#matchTasks()
-    if (this.#rejectedAtMs !== undefined) return this.#awaitInstanceId(this.#rejectedAtMs)
+    if (this.#place.isTaken(performance.now())) return
     this.#tasks.takeUp()
     this.#options.onPhase(this.#tasks.allRun ? 'RUNNING' : 'RESTORING')
     this.#tellWarm()
@@ -378,28 +371,16 @@ export class StreamInstance {
     this.#tasks.suspend(ownedUntilMs(this.membership, performance.now()))
     // A group that one leaves at once would have been made to wait for nothing.
     this.#stopping.signal.throwIfAborted()
-    this.#adopt(await this.#member.join())
+    this.#place.adopt(await this.#member.join(), this.#topology)
+    this.#tasksMatch = false
     await failpoint('rebalance.joined')
     this.#options.metrics.rebalances.inc()
   }
 
   /** Takes on the tasks of the assignment; tried again if a part of it fails. */
   async #matchTasks(): Promise<void> {
-    await this.#tasks.assign(this.#mine ?? { active: [], standby: [], warmup: [] })
+    await this.#tasks.assign(this.#place.role)
     this.#tasksMatch = true
-  }
-
-  /**
-   * An older member with our instance id may be our own predecessor, killed while it joined, whose id was lost with its
-   * disk: then its session ends and the group lets us have our tasks. If it is there for longer, it lives.
-   */
-  #awaitInstanceId(rejectedAtMs: number): void {
-    const { sessionTimeoutMs, heartbeatIntervalMs, directory } = this.#options
-    if (performance.now() - rejectedAtMs < sessionTimeoutMs + 2 * heartbeatIntervalMs) return
-    throw new StreamsError(
-      'DUPLICATE_INSTANCE',
-      `another running process has the instance id '${directory.instanceId}': give each process an INSTANCE_ID of its own`,
-    )
   }
 
   /**
@@ -410,7 +391,7 @@ export class StreamInstance {
     const nowMs = performance.now()
     if (!this.#tasks.isWarm || nowMs - this.#toldWarmAtMs < WARM_TOLD_EVERY_MS) return
     this.#toldWarmAtMs = nowMs
-    this.#options.log.info({ tasks: this.#mine?.warmup }, 'ready to take over tasks')
+    this.#options.log.info({ tasks: this.#place.role.warmup }, 'ready to take over tasks')
     this.#member.askToRebalance()
   }
 
@@ -419,30 +400,6 @@ export class StreamInstance {
     const { generation } = this.#member
     if (generation === undefined) throw KafkaError.named('UNKNOWN_MEMBER_ID', { groupId })
     await this.#producer.sendOffsets({ groupId, ...generation }, offsets)
-  }
-
-  #adopt({ userData, memberId, generationId }: GroupGeneration): void {
-    this.#generationId = generationId
-    const { log, directory } = this.#options
-    this.#assignment = decodeAssignmentMap(userData)
-    this.#tasksMatch = false
-    const rejected = this.#assignment?.rejected.includes(memberId) ?? false
-    this.#rejectedAtMs = rejected ? (this.#rejectedAtMs ?? performance.now()) : undefined
-    if (rejected) log.warn({ instance: directory.instanceId }, 'no tasks while an older member has our instance id')
-    const { active = [], standby = [], warmup = [] } = this.#mine ?? {}
-    log.info({ generation: this.generationId, tasks: active, standby, warmup }, 'tasks assigned')
-    if (this.#assignment?.strangers.includes(memberId)) {
-      log.error(
-        { topology: this.#topology, others: this.#assignment.subTopologies },
-        'older processes of this application id run another topology: no tasks until they are gone; ' +
-          'if this is another application, give it an application id of its own',
-      )
-    }
-  }
-
-  get #mine(): AssignedMember | undefined {
-    const { memberId } = this.#member.generation ?? {}
-    return this.#assignment?.members.find((member) => member.memberId === memberId)
   }
 
   /** Told by a commit or a restore that runs beside the loop. */

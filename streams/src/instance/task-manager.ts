@@ -57,7 +57,7 @@ const STANDBY_RETRY_MS = 1_000
 
 const TOUCH_EVERY_MS = 3_600_000
 
-const NOTHING: Role = { active: [], standby: [], warmup: [] }
+export const NO_TASKS: Role = { active: [], standby: [], warmup: [] }
 
 /**
  * The tasks of an instance: opens and closes their state, restores those it is to process beside those that run, and
@@ -70,7 +70,7 @@ export class TaskManager {
   readonly #tasks = new Map<string, StreamTask>()
   /** How far the state on disk is of tasks that are not open. */
   readonly #stored = new Map<string, number>()
-  #role: Role = NOTHING
+  #role: Role = NO_TASKS
   #touchAtMs = 0
   #cleanAtMs = 0
   #standbyRetryAtMs = Number.NEGATIVE_INFINITY
