@@ -73,7 +73,9 @@ export class RestoreProgress {
   #describe(task: string, { beganAtMs, first, remaining, applied }: Running): TaskRestore {
     const seconds = (this.now() - beganAtMs) / 1000
     const recordsPerSecond = seconds > 0 ? applied / seconds : 0
-    return { task, remaining, recordsPerSecond, etaSeconds: remaining * (seconds / (first - remaining)) || 0 }
+    const passed = first - remaining
+    const etaSeconds = passed === 0 ? Infinity : (remaining / passed) * seconds
+    return { task, remaining, recordsPerSecond, etaSeconds }
   }
 
   #tell(kind: RestoreEvent['kind'], task: string, running: Running): void {

@@ -20,8 +20,9 @@ export function encodeProgress({ inputs, clock }: Progress): Buffer {
 /** @returns undefined when it is not one: a changelog that something else wrote to */
 export function decodeProgress(bytes: Buffer): Progress | undefined {
   try {
-    const progress = JSON.parse(bytes.toString('utf8')) as Progress | null
-    return typeof progress?.inputs === 'object' && typeof progress.clock === 'string' ? progress : undefined
+    const progress = JSON.parse(bytes.toString('utf8')) as Partial<Progress> | null
+    const { inputs, clock } = progress ?? {}
+    return typeof inputs === 'object' && inputs !== null && typeof clock === 'string' ? { inputs, clock } : undefined
   } catch {
     return undefined
   }
