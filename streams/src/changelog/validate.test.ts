@@ -62,12 +62,12 @@ function worldOf({ committed = {}, logStart = 0, highWatermark = 10, topicId = '
   return { asked, log, restored, context }
 }
 
-async function openTask(partition = 0, { stateful = true } = {}): Promise<StreamTask> {
+async function openTask(partition = 0, { stateful = true, store = 'sums' } = {}): Promise<StreamTask> {
   const builder = new StreamsBuilder()
   const stream = builder.stream('in', { key: utf8, value: utf8 })
   if (stateful) {
     stream.groupByKey().aggregate(
-      keyValueStore('sums', { key: utf8, value: utf8 }),
+      keyValueStore(store, { key: utf8, value: utf8 }),
       () => '',
       (_, value) => value,
     )
@@ -144,6 +144,12 @@ describe('before a task may process', () => {
     const world = worldOf({ highWatermark: 42 })
     await validate(world, [await openTask()])
     expect(world.restored).toMatchObject([[{ topic: CHANGELOG, partition: 0, endOffset: 42 }]])
+  })
+
+  it('its changelog is found whatever its store is called, be it like what every object has', async () => {
+    const task = await openTask(0, { store: 'constructor' })
+    const [started] = await validate(worldOf({}), [task])
+    expect(started?.task.state.changelog('constructor')).toMatchObject({ topicId: 'topic-1', position: 3 })
   })
 
   it('it waits neither for another task whose offsets are held back nor for one that takes long to restore', async () => {

@@ -186,8 +186,8 @@ function checkCommitted(
     )
   }
   for (const store of ours) {
-    const committed = known[store]
-    if (committed === undefined) continue
+    if (!Object.hasOwn(known, store)) continue
+    const committed = known[store]!
     const topic = changelogTopic(applicationId, store)
     const { topicId, highWatermark } = endsOf(ends, store, { partition })
     const anew = committed.topicId !== topicId

@@ -114,7 +114,7 @@ export class TaskState {
 
   /** Position in the changelog of a store; undefined when nothing is known of it. */
   changelog(store: string): ChangelogPosition | undefined {
-    return this.#meta.changelogs[store]
+    return Object.hasOwn(this.#meta.changelogs, store) ? this.#meta.changelogs[store] : undefined
   }
 
   /** From now on the store's changelog is the topic of this id, and nothing of it is held. */
