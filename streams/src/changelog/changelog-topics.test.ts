@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest'
+import { json, utf8 } from '../serde.js'
+import { StreamsBuilder } from '../topology/builder.js'
+import { keyValueStore, windowStore } from '../topology/stores.js'
+import { tumbling } from '../topology/windows.js'
+import { changelogSpecs } from './changelog-topics.js'
+
+const DAY_MS = 86_400_000
+
+const builder = new StreamsBuilder()
+const count = () => 0
+builder
+  .stream('payments', { key: utf8, value: utf8 })
+  .groupByKey()
+  .aggregate(keyValueStore('sums', { key: utf8, value: json<number>(), ttlMs: 1_000 }), count, count)
+builder
+  .stream('trades', { key: utf8, value: utf8 })
+  .groupByKey()
+  .windowedBy(tumbling({ sizeMs: 60_000, graceMs: 0 }))
+  .aggregate(windowStore('minutes', { key: utf8, value: json<number>(), retentionMs: 3 * DAY_MS }), count, count)
+const partitions = new Map([
+  [0, 4],
+  [1, 12],
+])
+const [sums, minutes] = changelogSpecs('app', builder.build(), partitions, 3)
+
+describe('the changelog', () => {
+  it('of keys is compacted and never deleted, by the broker’s clock, and keeps tombstones for a day', () => {
+    expect(sums!.config).toEqual({
+      'message.timestamp.type': 'LogAppendTime',
+      'cleanup.policy': 'compact',
+      'delete.retention.ms': String(DAY_MS),
+    })
+  })
+
+  it('of windows is deleted too, by the broker’s clock, a week after the store has let them go', () => {
+    expect(minutes!.config).toEqual({
+      'message.timestamp.type': 'LogAppendTime',
+      'cleanup.policy': 'compact,delete',
+      'delete.retention.ms': String(DAY_MS),
+      'retention.ms': String((3 + 7) * DAY_MS),
+    })
+  })
+
+  it('has the name, the partitions of the tasks it belongs to and the copies that it should', () => {
+    expect([sums, minutes]).toMatchObject([
+      { name: 'app-sums-changelog', partitions: 4, replicationFactor: 3 },
+      { name: 'app-minutes-changelog', partitions: 12, replicationFactor: 3 },
+    ])
+  })
+})
