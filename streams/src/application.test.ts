@@ -5,13 +5,13 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { KafkaStreams, type KafkaStreamsOptions } from './application.js'
 import { KeptLog } from './kafka/testing/test-cluster.js'
 import { utf8 } from './serde.js'
-import type { InstanceOptions } from './stream-instance.js'
+import type { InstanceOptions } from './instance/stream-instance.js'
 import { StreamsBuilder } from './topology/builder.js'
 
 const seen = vi.hoisted(() => [] as InstanceOptions[])
 
 /** Stands for everything that talks to Kafka. */
-vi.mock('./stream-instance.js', () => ({
+vi.mock('./instance/stream-instance.js', () => ({
   StreamInstance: class {
     constructor(options: InstanceOptions) {
       seen.push(options)

@@ -12,6 +12,18 @@ import {
 } from './group-metadata.js'
 import { createAssignor, type LeaderOptions } from './leader.js'
 
+/** Node's promised timers are not among those that can be faked. */
+vi.mock('node:timers/promises', () => ({
+  setTimeout: (ms: number, _: undefined, { signal }: { signal: AbortSignal }) =>
+    new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(resolve, ms)
+      signal.addEventListener('abort', () => {
+        clearTimeout(timer)
+        reject(new Error('aborted'))
+      })
+    }),
+}))
+
 const GENERATION = 7
 /** Two topics read together and two stores; and a part without state. */
 const TOPOLOGY: SubTopologyMetadata[] = [
@@ -71,6 +83,14 @@ const mapIn = (assigned: ReadonlyMap<string, MemberAssignment>) =>
 
 const partitionsOf = (assigned: ReadonlyMap<string, MemberAssignment>, memberId: string) =>
   Object.fromEntries(assigned.get(memberId)!.partitions)
+
+/** With fake timers. */
+async function settled(work: Promise<unknown>): Promise<boolean> {
+  let done = false
+  void work.then(() => (done = true))
+  await vi.advanceTimersByTimeAsync(0)
+  return done
+}
 
 const fence = vi.spyOn(TransactionalProducer, 'fence')
 beforeEach(() => void fence.mockReset().mockResolvedValue())
@@ -170,6 +190,24 @@ describe('a task', () => {
     expect(await moved(200, {})).toBe('at once')
     expect(await moved(199, {})).toBe('after a warm-up')
   })
+
+  it('goes to whose state is furthest when no broker tells for 3 s where its changelogs end: sessions last longer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const { assign, listOffsets, log } = leaderOf()
+    listOffsets.mockReturnValue(new Promise(() => undefined))
+    const topology = [{ ...TOPOLOGY[0]!, partitions: 1 }]
+    const assigned = assign(
+      member('a', { topology }),
+      member('b', { topology, positions: { '0_0': 400 } }),
+      member('c', { topology, positions: { '0_0': 500 } }),
+    )
+    await vi.advanceTimersByTimeAsync(2_999)
+    expect(await settled(assigned)).toBe(false)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await settled(assigned)).toBe(true)
+    expect(mapIn(await assigned).members.map(({ active }) => active)).toEqual([[], [], ['0_0']])
+    expect(log.lines).toMatchObject([{ level: 'warn', fields: { reason: 'no answer within 3000 ms' } }])
+  })
 })
 
 describe('who joins', () => {
@@ -189,12 +227,6 @@ describe('who joins', () => {
 
 describe('an instance that is gone', () => {
   const everybody = ['app-a', 'app-b', 'app-c', 'app-d', 'app-gone']
-  const settled = async (work: Promise<unknown>) => {
-    let done = false
-    void work.then(() => (done = true))
-    await vi.advanceTimersByTimeAsync(0)
-    return done
-  }
 
   it('is fenced once, and nobody who is alive: not under another member id, not turned away, not as a stranger', async () => {
     await leaderOf().assign(

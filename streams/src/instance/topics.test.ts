@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { KafkaAdmin, TopicSpec } from './kafka/admin.js'
-import type { KafkaClient } from './kafka/client.js'
-import { utf8 } from './serde.js'
-import { StreamsBuilder } from './topology/builder.js'
-import { keyValueStore } from './topology/stores.js'
+import type { KafkaAdmin, TopicSpec } from '../kafka/admin.js'
+import type { KafkaClient } from '../kafka/client.js'
+import { utf8 } from '../serde.js'
+import { StreamsBuilder } from '../topology/builder.js'
+import { keyValueStore } from '../topology/stores.js'
 import { checkInputsUnchanged, prepareTopics } from './topics.js'
 
 const both = { key: utf8, value: utf8 }

@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { StreamsError, type StreamsErrorCode } from './errors.js'
+import { StreamsError, type StreamsErrorCode } from '../errors.js'
 import { causeOf, Failures } from './failures.js'
-import { KafkaError } from './kafka/errors.js'
-import { KeptLog } from './kafka/testing/test-cluster.js'
-import { ProcessingError, type ErrorDecision } from './processing/error-handlers.js'
-import { PoisonRecords } from './processing/poison-records.js'
+import { KafkaError } from '../kafka/errors.js'
+import { KeptLog } from '../kafka/testing/test-cluster.js'
+import { ProcessingError, type ErrorDecision } from '../processing/error-handlers.js'
+import { PoisonRecords } from '../processing/poison-records.js'
 
 const where = { taskId: '0_0', node: 'map-values', topic: 'in', partition: 0, offset: 5, timestampMs: 0 }
 const poison = new ProcessingError({ ...where, key: null, value: null, headers: [] }, new Error('poison'))
