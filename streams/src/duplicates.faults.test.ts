@@ -35,7 +35,10 @@ function memberAs(instance: string, { client, run }: CountingGroup): GroupMember
   return new GroupMember(client, {
     groupId: run,
     topics: [`${run}-in`],
-    assignor: createAssignor({ client, admin, log: quiet, applicationId: run, assignor, metadata: () => metadata }),
+    assignor: createAssignor({
+      ...{ client, admin, log: quiet, applicationId: run, assignor, sessionTimeoutMs: 6_000 },
+      metadata: () => metadata,
+    }),
     sessionTimeoutMs: 6_000,
     rebalanceTimeoutMs: 30_000,
     heartbeatIntervalMs: 200,

@@ -7,11 +7,12 @@ import type { PoisonRecords } from '../processing/poison-records.js'
 const FIRST_BACKOFF_MS = 50
 const MOST_BACKOFF_MS = 2_000
 /** As often may an error that nobody can name roll us back before the application stops. */
-const MAX_SAME_FAILURES = 3
+const MAX_UNNAMED_FAILURES = 3
 
 /** Tells failures that a rollback mends from those it does not, and how long to wait between two tries. */
 export class Failures {
   #inARow = 0
+  #unnamed = 0
   #last = ''
 
   constructor(
@@ -22,6 +23,8 @@ export class Failures {
   /** Something went through: what failed before is mended. */
   committed(): void {
     this.#inARow = 0
+    this.#unnamed = 0
+    this.#last = ''
   }
 
   /**
@@ -37,12 +40,14 @@ export class Failures {
     const isChangelogAhead = error instanceof KafkaError && error.name === 'OFFSET_OUT_OF_RANGE'
     if (error instanceof KafkaError && error.kind === 'fatal' && !isChangelogAhead) throw error
     if (error instanceof StreamsError && !damaged && !this.poison.failed(error)) throw error
-    const name = messageOf(error)
-    this.#inARow = retriable || name === this.#last ? this.#inARow + 1 : 1
-    this.#last = name
     const known = retriable || error instanceof StreamsError
-    if (!known && this.#inARow >= MAX_SAME_FAILURES) throw error
-    if (this.#inARow <= 1) this.log.warn({ reason: name }, 'rolled back to the last commit')
+    this.#inARow++
+    // Whatever its words are: they may name another file or address each time.
+    this.#unnamed = known ? 0 : this.#unnamed + 1
+    if (this.#unnamed >= MAX_UNNAMED_FAILURES) throw error
+    const name = messageOf(error)
+    if (name !== this.#last) this.log.warn({ reason: name }, 'rolled back to the last commit')
+    this.#last = name
     const backoffMs = Math.min(MOST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(this.#inARow, 6))
     return backoffMs * (0.5 + Math.random() / 2)
   }

@@ -176,6 +176,7 @@ export class StreamInstance {
         log,
         applicationId,
         assignor: { standbyReplicas: options.standbyReplicas, acceptableLag: options.acceptableRecoveryLag },
+        sessionTimeoutMs: options.sessionTimeoutMs,
         metadata: () => ({
           instance: directory.instanceId,
           transactionalId: this.#transactionalId,

@@ -64,3 +64,11 @@ it.each([
 ])('bytes %s are not taken for ours', (_, bytes) => {
   expect([decodeMemberMetadata(bytes), decodeAssignmentMap(bytes)]).toEqual([undefined, undefined])
 })
+
+it.each(['instance', 'startedAtMs', 'topology', 'running', 'positions', 'knownTransactionalIds'] as const)(
+  'what a member tells is not taken for ours without its %s',
+  (field) => {
+    const lacking = Buffer.from(JSON.stringify({ ...metadata, [field]: null }))
+    expect(decodeMemberMetadata(lacking)).toBeUndefined()
+  },
+)

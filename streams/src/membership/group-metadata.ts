@@ -66,7 +66,18 @@ export function encodeMetadata(metadata: MemberMetadata | AssignmentMap): Buffer
 
 /** @returns undefined when the bytes are not ours: another kind of consumer is in the group, or another version */
 export function decodeMemberMetadata(bytes: Buffer): MemberMetadata | undefined {
-  return decode<MemberMetadata>(bytes)
+  const told = decode<MemberMetadata>(bytes)
+  if (told === undefined) return undefined
+  const { instance, transactionalId, startedAtMs, topology, running, standing, positions, knownTransactionalIds } = told
+  const isOurs =
+    typeof instance === 'string' &&
+    typeof transactionalId === 'string' &&
+    typeof startedAtMs === 'number' &&
+    [topology, running, standing, knownTransactionalIds].every(Array.isArray) &&
+    typeof positions === 'object' &&
+    // Of JSON, so null is what is left.
+    (positions as object | null) !== null
+  return isOurs ? told : undefined
 }
 
 /** @returns undefined as decodeMemberMetadata */

@@ -66,6 +66,7 @@ function leaderOf({ changelogs = {} as Changelogs, acceptableLag = 0, metadata =
     log,
     applicationId: 'app',
     assignor: { standbyReplicas: 0, acceptableLag },
+    sessionTimeoutMs: 9_000,
     metadata: () => metadata,
   })
   return {
@@ -129,6 +130,13 @@ describe('what the leader decides', () => {
     expect(partitionsOf(assigned, 'alien')).toEqual({})
     expect(mapIn(assigned).members).toMatchObject([{ memberId: 'a-id', active: ['0_0', '0_1', '1_0', '1_1'] }])
     expect(log.lines).toMatchObject([{ level: 'warn', fields: { memberId: 'alien' } }])
+  })
+
+  it('takes nothing from those that run although a new process with another topology claims to be older', async () => {
+    const runs = member('a', { startedAtMs: 2, running: ['0_0'] })
+    const wrongClock = member('b', { startedAtMs: 1, topology: OTHER_TOPOLOGY })
+    const assigned = await leaderOf().assign(wrongClock, runs)
+    expect(mapIn(assigned)).toMatchObject({ strangers: ['b-id'], members: [{ memberId: 'a-id' }] })
   })
 
   it('gives no task to who has another topology than the oldest member, as long as that one is there', async () => {
@@ -256,7 +264,7 @@ describe('an instance that is gone', () => {
     expect(log.lines).toMatchObject([{ level: 'warn', fields: { transactionalId: 'app-gone', reason: 'no answer' } }])
   })
 
-  it('is waited for 5 s when its fencing hangs, and it may come back after that: no try goes on', async () => {
+  it('is waited for a third of a session when its fencing hangs, and it may come back after that: no try goes on', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     // Node's own timers are not among those that can be faked.
     vi.spyOn(AbortSignal, 'timeout').mockImplementationOnce((ms) => {
@@ -266,7 +274,7 @@ describe('an instance that is gone', () => {
     })
     fence.mockReturnValue(new Promise(() => undefined))
     const assigned = leaderOf().assign(member('a', { knownTransactionalIds: ['app-gone'] }))
-    await vi.advanceTimersByTimeAsync(4_999)
+    await vi.advanceTimersByTimeAsync(2_999)
     const signal = fence.mock.calls[0]![2]!
     expect([await settled(assigned), signal.aborted]).toEqual([false, false])
     await vi.advanceTimersByTimeAsync(1)

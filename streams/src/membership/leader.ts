@@ -19,10 +19,8 @@ import {
   type SubTopologyMetadata,
 } from './group-metadata.js'
 
-/** How long a rebalance waits for the transactions of dead instances to be ended. */
-const FENCE_TIMEOUT_MS = 5_000
-/** How long it waits for the ends of the changelogs: sessions last longer. */
-const ENDS_TIMEOUT_MS = 3_000
+/** Of its session a leader spends at most so much on ending transactions of the dead, and as much on asking for ends. */
+const SHARE_OF_SESSION = 1 / 3
 
 export interface LeaderOptions {
   client: KafkaClient
@@ -30,6 +28,7 @@ export interface LeaderOptions {
   log: KafkaLog
   applicationId: string
   assignor: AssignorOptions
+  sessionTimeoutMs: number
   /** Of this member, at the time of the call. */
   metadata(): Omit<MemberMetadata, 'v'>
 }
@@ -43,7 +42,8 @@ export interface LeaderOptions {
  * own. So in a rolling upgrade to another topology the new ones wait until the last old one is gone.
  */
 export function createAssignor(options: LeaderOptions): GroupAssignor {
-  const { client, log, assignor, metadata } = options
+  const { log, assignor, metadata } = options
+  const patienceMs = options.sessionTimeoutMs * SHARE_OF_SESSION
   return {
     name: 'candlewick-streams',
     userData({ expelled }) {
@@ -61,11 +61,11 @@ export function createAssignor(options: LeaderOptions): GroupAssignor {
         }
         return [{ memberId, ...told }]
       })
-      await fenceTheDead(client, log, known)
+      await fenceTheDead(options, known, patienceMs)
       await failpoint('rebalance.dead-fenced')
 
       const { topology, insiders, strangers } = separate(known)
-      const ends = await endsWithin(ENDS_TIMEOUT_MS, options, topology)
+      const ends = await endsWithin(patienceMs, options, topology)
       const tasks = topology.flatMap((sub) => tasksOf(sub, ends, insiders))
       const { members: assigned, rejected } = assignTasks(
         insiders.map((member) => ({ ...member, lags: lagsOf(member, tasks) })),
@@ -99,9 +99,13 @@ export function createAssignor(options: LeaderOptions): GroupAssignor {
 
 type KnownMember = MemberMetadata & { readonly memberId: string }
 
-/** The oldest member's topology, and who shares it. */
+/**
+ * The topology of the oldest member that has run tasks, or of the oldest of all, and who shares it. What runs goes first,
+ * since a clock may be wrong: a new process with another topology must not take the tasks of all the others away.
+ */
 function separate(members: readonly KnownMember[]) {
-  const [oldest] = [...members].sort((a, b) => a.startedAtMs - b.startedAtMs)
+  const isNew = ({ running }: KnownMember) => Number(running.length === 0)
+  const [oldest] = [...members].sort((a, b) => isNew(a) - isNew(b) || a.startedAtMs - b.startedAtMs)
   const topology = oldest?.topology ?? []
   const same = (member: KnownMember) => JSON.stringify(member.topology) === JSON.stringify(topology)
   return { topology, insiders: members.filter(same), strangers: members.filter((member) => !same(member)) }
@@ -179,14 +183,18 @@ export function partitionsOf(
   return partitions
 }
 
-async function fenceTheDead(client: KafkaClient, log: KafkaLog, members: readonly MemberMetadata[]): Promise<void> {
+async function fenceTheDead(
+  { client, log }: LeaderOptions,
+  members: readonly MemberMetadata[],
+  timeoutMs: number,
+): Promise<void> {
   const alive = new Set(members.map(({ transactionalId }) => transactionalId))
   const gone = new Set(
     members.flatMap(({ knownTransactionalIds }) => knownTransactionalIds).filter((id) => !alive.has(id)),
   )
   if (gone.size === 0) return
   // Not longer: an instance that comes back under its id meanwhile must not be fenced by a late try.
-  const signal = AbortSignal.any([client.closing, AbortSignal.timeout(FENCE_TIMEOUT_MS)])
+  const signal = AbortSignal.any([client.closing, AbortSignal.timeout(timeoutMs)])
   const fenced = [...gone].map(async (transactionalId) => {
     try {
       await TransactionalProducer.fence(client, transactionalId, signal)
