@@ -189,6 +189,7 @@ export class KafkaStreams {
         cache: () => this.#instance?.cache,
         restoring: () => this.#restores.list(),
         standbys: () => this.#standbys(),
+        standbyLag: () => this.#instance?.tasks.standbyLag() ?? [],
       }),
       restores: this.#restores,
       directory: this.#directory,

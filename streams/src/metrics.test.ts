@@ -56,3 +56,19 @@ it('a restore tells what is left, its pace and the time left, per task and only 
   restores.done('0_1')
   expect(await registry.metrics()).not.toContain('task="0_1"')
 })
+
+it('how far standbys are behind is asked for when metrics are read, per task, and a task that is none any more is not told of', async () => {
+  const registry = new Registry()
+  let lag = [
+    { task: '0_1', records: 1_200 },
+    { task: '0_4', records: 0 },
+  ]
+  createMetrics(registry, { standbyLag: () => lag })
+  const told = await registry.metrics()
+  expect(told).toContain('candlewick_streams_standby_lag_records{task="0_1"} 1200')
+  expect(told, 'one that is up to date says so').toContain('candlewick_streams_standby_lag_records{task="0_4"} 0')
+  lag = [{ task: '0_1', records: 7 }]
+  const later = await registry.metrics()
+  expect(later).toContain('candlewick_streams_standby_lag_records{task="0_1"} 7')
+  expect(later).not.toContain('task="0_4"')
+})

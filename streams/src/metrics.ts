@@ -11,6 +11,8 @@ export interface MetricsSource {
   restoring(): Iterable<TaskRestore>
   /** Tasks whose state answers queries here without being surely ours and current. */
   standbys(): Iterable<{ task: string; staleSeconds: number }>
+  /** Changelog records that each standby has still to replay. */
+  standbyLag(): Iterable<{ task: string; records: number }>
 }
 
 /** Why an interval was dropped and is processed again. */
@@ -105,7 +107,12 @@ function addAsked(registers: Registry[], name: (suffix: string) => string, sourc
       for (const { topic, partition, records } of source.inputLag?.() ?? []) this.set({ topic, partition }, records)
     },
   })
-  const restoring = (suffix: string, help: string, valueOf: (restore: TaskRestore) => number) =>
+  const perTask = <T extends { task: string }>(
+    suffix: string,
+    help: string,
+    list: () => Iterable<T> | undefined,
+    valueOf: (one: T) => number,
+  ) =>
     new Gauge({
       name: name(suffix),
       help,
@@ -113,34 +120,40 @@ function addAsked(registers: Registry[], name: (suffix: string) => string, sourc
       registers,
       collect() {
         this.reset()
-        for (const restore of source.restoring?.() ?? []) this.set({ task: restore.task }, valueOf(restore))
+        for (const one of list() ?? []) this.set({ task: one.task }, valueOf(one))
       },
     })
-  restoring(
+  const restoring = () => source.restoring?.()
+  perTask(
     'restore_remaining_records',
     'The most changelog records that are still to be replayed, of each task that is being restored.',
+    restoring,
     ({ remaining }) => remaining,
   )
-  restoring(
+  perTask(
     'restore_records_per_second',
     'Changelog records replayed per second, of each task that is being restored.',
+    restoring,
     ({ recordsPerSecond }) => recordsPerSecond,
   )
-  restoring(
+  perTask(
     'restore_eta_seconds',
     'Time until a task is restored, at the pace since its restore began.',
+    restoring,
     ({ etaSeconds }) => etaSeconds,
   )
-  new Gauge({
-    name: name('standby_staleness_seconds'),
-    help: 'How old the state may be of each task that answers queries as a standby.',
-    labelNames: ['task'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { task, staleSeconds } of source.standbys?.() ?? []) this.set({ task }, staleSeconds)
-    },
-  })
+  perTask(
+    'standby_lag_records',
+    'Changelog records that each standby has still to replay, as of its last fetches.',
+    () => source.standbyLag?.(),
+    ({ records }) => records,
+  )
+  perTask(
+    'standby_staleness_seconds',
+    'How old the state may be of each task that answers queries as a standby.',
+    () => source.standbys?.(),
+    ({ staleSeconds }) => staleSeconds,
+  )
   type Cache = NonNullable<ReturnType<MetricsSource['cache']>>
   const cacheGauge = (suffix: string, help: string, valueOf: (cache: Cache) => number) =>
     new Gauge({

@@ -163,6 +163,21 @@ export class ChangelogReader {
     return mine.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...mine.map(({ currentAtMs }) => currentAtMs))
   }
 
+  /**
+   * Records of a standby's changelogs that it has still to replay, as of their last fetches. Those of transactions that
+   * are not decided count: one that never is shows here. Undefined before all of them have been fetched.
+   */
+  lagOf(taskId: string): number | undefined {
+    let records = 0
+    for (const one of this.#followed.values()) {
+      if (one.state.taskId !== taskId) continue
+      const answered = this.#fetcher.answered(one.topic, one.partition)
+      if (answered === undefined) return undefined
+      records += Math.max(0, answered.highWatermark - positionOf(one))
+    }
+    return records
+  }
+
   async close(): Promise<void> {
     this.#stop.abort()
     await this.#fetcher.close()

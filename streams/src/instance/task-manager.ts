@@ -166,6 +166,14 @@ export class TaskManager {
     return status === 'STANDBY' ? Math.max(currentUntilMs, this.#reader.currentAtMs(id)) : currentUntilMs
   }
 
+  /** Changelog records that each standby has still to replay, where that is known. */
+  *standbyLag(): Iterable<{ task: string; records: number }> {
+    for (const { id, status } of this.#tasks.values()) {
+      const records = status === 'STANDBY' ? this.#reader.lagOf(id) : undefined
+      if (records !== undefined) yield { task: id, records }
+    }
+  }
+
   /** Sets to work whatever is not yet, in the background: restores what is to be processed and follows standbys. */
   takeUp(): void {
     this.#giveUpDamaged()
