@@ -141,9 +141,33 @@ export const pipeline = dashboard({
           unit: 'ops',
           targets: [
             promql(`sum by (reason) (${rate('candlewick_producer_rejected_total')})`, 'producer: {{reason}}'),
-            promql(`sum by (topic) (${rate('candlewick_streams_dead_letters_total')})`, 'processor: {{topic}}'),
+            promql(
+              `sum by (topic, stage) (${rate('candlewick_streams_dead_letters_total')})`,
+              'processor: {{topic}}, {{stage}}',
+            ),
             promql(`sum by (topic) (${rate('candlewick_sink_dead_letters_total')})`, 'sink: {{topic}}'),
           ],
+        }),
+        chart({
+          title: 'Left out',
+          description:
+            'Records a second that came later than the grace of a window, and that an error handler decided to leave out.',
+          unit: 'ops',
+          width: 12,
+          targets: [
+            promql(`sum by (store) (${rate('candlewick_streams_late_records_total')})`, 'late: {{store}}'),
+            promql(
+              `sum by (topic, stage) (${rate('candlewick_streams_dropped_records_total')})`,
+              'dropped: {{topic}}, {{stage}}',
+            ),
+          ],
+        }),
+        chart({
+          title: 'Expired windows',
+          description: 'Windows a second that retention let go of. Nothing is wrong with them: their time is over.',
+          unit: 'ops',
+          width: 12,
+          targets: [promql(`sum by (instance) (${rate('candlewick_streams_expired_windows_total')})`, '{{instance}}')],
         }),
       ],
     },
@@ -241,6 +265,31 @@ export const pipeline = dashboard({
             promql(
               'sum by (instance) (increase(candlewick_streams_commit_errors_total[$__rate_interval]))',
               '{{instance}} failed commits',
+            ),
+          ],
+        }),
+        chart({
+          title: 'Standby lag',
+          description:
+            'Changelog records that the standbys of a processor have still to replay. Growing for long: a takeover would have to replay them first.',
+          unit: 'short',
+          targets: [promql('sum by (instance) (candlewick_streams_standby_lag_records)', '{{instance}}')],
+        }),
+        chart({
+          title: 'Standby staleness',
+          description: 'How old the oldest answer of a standby of this processor may be.',
+          unit: 's',
+          targets: [promql('max by (instance) (candlewick_streams_standby_staleness_seconds)', '{{instance}}')],
+        }),
+        chart({
+          title: 'Cache hits',
+          description: 'Share of the uses of an object that found it in the cache; the others read it from the engine.',
+          unit: 'percentunit',
+          max: 1,
+          targets: [
+            promql(
+              `sum by (instance) (${rate('candlewick_streams_cache_hits_total')}) / (sum by (instance) (${rate('candlewick_streams_cache_hits_total')}) + sum by (instance) (${rate('candlewick_streams_cache_misses_total')}))`,
+              '{{instance}}',
             ),
           ],
         }),

@@ -28,6 +28,9 @@ const ONLY_AFTER_TROUBLE = [
   /candlewick_producer_rejected_total/,
   /candlewick_api_ws_closed_total/,
   /candlewick_streams_restore_remaining_records/,
+  /candlewick_streams_late_records_total/,
+  /candlewick_streams_dropped_records_total/,
+  /candlewick_streams_tasks\{state=~"CREATED\|RESTORING"\}/,
 ]
 
 let dir = ''
