@@ -22,6 +22,7 @@ COPY cassandra/package.json cassandra/
 COPY query-api/package.json query-api/
 COPY dev/package.json dev/
 COPY tests/package.json tests/
+COPY bench/package.json bench/
 # The one dependency with an install script, classic-level, brings prebuilt binaries that are found without it.
 RUN npm ci --ignore-scripts
 
