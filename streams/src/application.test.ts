@@ -49,7 +49,7 @@ it('a dead process costs ten seconds unless told otherwise: its session and its 
   const { sessionTimeoutMs, heartbeatIntervalMs, transactionTimeoutMs, rebalanceTimeoutMs } = await startedWith({})
   expect({ sessionTimeoutMs, heartbeatIntervalMs, transactionTimeoutMs, rebalanceTimeoutMs }).toEqual({
     sessionTimeoutMs: 10_000,
-    heartbeatIntervalMs: 1_000,
+    heartbeatIntervalMs: 500,
     transactionTimeoutMs: 10_000,
     rebalanceTimeoutMs: 20_000,
   })

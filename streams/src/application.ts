@@ -47,7 +47,7 @@ export interface KafkaStreamsOptions extends ErrorHandlers {
   fetchBytesPerPartition?: number
   /** After this long without a heartbeat the group goes on without us. Default 10 s. */
   sessionTimeoutMs?: number
-  /** Default 1 s. */
+  /** Default 500 ms. A rebalance is noticed at the next one: that comes on top of a dead instance's session timeout. */
   heartbeatIntervalMs?: number
   /** How long the group waits for its members to finish what they are at. Default 20 s. */
   rebalanceTimeoutMs?: number
@@ -203,7 +203,7 @@ export class KafkaStreams {
       cacheBytes: this.#options.cacheBytes ?? 128 << 20,
       fetchBytesPerPartition: this.#options.fetchBytesPerPartition ?? 256 << 10,
       sessionTimeoutMs: this.#options.sessionTimeoutMs ?? 10_000,
-      heartbeatIntervalMs: this.#options.heartbeatIntervalMs ?? 1_000,
+      heartbeatIntervalMs: this.#options.heartbeatIntervalMs ?? 500,
       rebalanceTimeoutMs: this.#options.rebalanceTimeoutMs ?? 20_000,
       transactionTimeoutMs: this.#options.transactionTimeoutMs ?? 10_000,
       replicationFactor: this.#options.replicationFactor ?? -1,
