@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, errors, policies, types, type DseClientOptions } from 'cassandra-driver'
 import type { CassandraConfig, ConsistencyName } from './settings.js'
+import { mendControlConnection } from './driver-mends.js'
 import { reasonOf } from './errors.js'
 
 /** What our log needs of a log; pino fits. */
@@ -38,7 +39,7 @@ const PROTOCOL_VERSION = types.protocolVersion.v4
  * @param special what one use wants different (timeouts, retry and speculative execution policies)
  */
 export function createClient(config: CassandraConfig, special: DseClientOptions = {}): Client {
-  return new Client({
+  const client = new Client({
     contactPoints: [...config.contactPoints],
     localDataCenter: config.localDataCenter,
     protocolOptions: { port: config.port, maxVersion: PROTOCOL_VERSION },
@@ -59,6 +60,8 @@ export function createClient(config: CassandraConfig, special: DseClientOptions 
       ...special.policies,
     },
   })
+  mendControlConnection(client)
+  return client
 }
 
 /**

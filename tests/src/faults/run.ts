@@ -70,6 +70,7 @@ export async function runFaults({ seed, minutes, records, dir, log, signal }: Ru
       onlyCassandraIsAway: () => injector.onlyCassandraIsAway,
       signal: either,
       tell: ({ lag, behindMs }) => {
+        if (system.apiCollapse !== undefined) ending.abort(new Error(`the API ended by itself: ${system.apiCollapse}`))
         if (lag === 0 && load.isThrough) return
         const seconds = (behindMs / 1_000).toFixed(1)
         log(`${number(load.sent)} records sent, ${number(lag)} of them not processed (${seconds} s behind)`)
@@ -78,7 +79,7 @@ export async function runFaults({ seed, minutes, records, dir, log, signal }: Ru
     watching = watch.run()
     log(`faults for ${minutes} min, ${number(records)} records`)
     await Promise.all([load.run(), injector.run(planFaults({ seed, durationMs, processors: PROCESSORS }), either)])
-    signal.throwIfAborted()
+    either.throwIfAborted()
 
     log('the last fault is over; sending the rest and the sentinels')
     await until('all processors to be ready', () => areReady(system), { timeoutMs: PATIENCE_MS })

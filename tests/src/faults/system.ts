@@ -128,6 +128,11 @@ export class System {
     return texts.reduce((sum, text) => sum + text.split('while trying to send transaction markers').length - 1, 0)
   }
 
+  /** What the API said last, if it has ended by itself: nothing is done to it. */
+  get apiCollapse(): string | undefined {
+    return this.#api?.exit && this.#api.lastLines(2).join('\n')
+  }
+
   /** Ends everything in order. */
   async stop(): Promise<void> {
     for (const { link } of this.processors) link.release('isolation')
