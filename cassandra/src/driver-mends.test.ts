@@ -45,7 +45,13 @@ describe('the search of the control connection for a node', () => {
   })
 
   it('is the one of every client we make', () => {
-    const config = { contactPoints: ['127.0.0.1'], localDataCenter: 'dc1', port: 9042, consistency: 'ONE', keyspace: 'k' }
+    const config = {
+      contactPoints: ['127.0.0.1'],
+      localDataCenter: 'dc1',
+      port: 9042,
+      consistency: 'ONE',
+      keyspace: 'k',
+    }
     const client = createClient(config as unknown as CassandraConfig) as unknown as { controlConnection: object }
     expect(Object.hasOwn(client.controlConnection, '_refresh')).toBe(true)
   })

@@ -188,20 +188,47 @@ describe('a standby', () => {
 
   it('waits while another task is restored, and then catches up', async () => {
     await write(1, 10, '1')
-    const standby = await stateOf(0)
-    const restoring = await stateOf(1)
+    const engine = new MemoryEngine()
+    const [standby, restoring] = [await stateOf(0), await stateOf(1, engine)]
     reader.follow([partitionOf(standby, 0)])
     await until(() => reader.currentAtMs(standby.taskId) > 0, 'it is current')
-    const abort = new AbortController()
-    const unreachable = { ...(await target(restoring, 1)), endOffset: (await endOf(1)) + 1 }
-    const restore = reader.restore(restoring, [unreachable], abort.signal)
-    await until(() => valueIn(restoring, 'key 0') === '1', 'the other is being restored')
+    let release = () => undefined as void
+    const held = new Promise<void>((resolve) => (release = resolve))
+    const writing = vi.spyOn(engine, 'write').mockImplementationOnce(() => held)
+    const restore = reader.restore(restoring, [await target(restoring, 1)], never)
+    await until(() => writing.mock.calls.length > 0, 'the other is being restored')
     await write(0, 10, '2')
     await until(() => reader.lagOf(standby.taskId)! >= 10, 'it is told how far the standby is behind')
-    await write(1, 10, '2')
-    await until(() => restoring.changelog('sums')!.position >= unreachable.endOffset, 'the other is complete')
-    expect(await restore).toBe(20)
+    expect(valueIn(standby, 'key 0')).toBeUndefined()
+    release()
+    expect(await restore).toBe(10)
     await until(() => valueIn(standby, 'key 0') === '2', 'the standby has caught up')
+  })
+
+  it('does not wait for a restore that itself waits for a transaction', async () => {
+    const producer = new TransactionalProducer(kafka.client, {
+      transactionalId: `${topic}-open`,
+      transactionTimeoutMs: 60_000,
+    })
+    await producer.init()
+    await write(1, 10, '1')
+    await producer.produce(recordsOf(1, 1, '2'))
+    const [standby, restoring] = [await stateOf(0), await stateOf(1)]
+    const restored = reader.restore(restoring, [await target(restoring, 1)], never)
+    reader.follow([partitionOf(standby, 0)])
+    await write(0, 10, '1')
+    await until(() => valueIn(standby, 'key 0') === '1', 'the standby is kept up')
+    await producer.end('commit')
+    expect(await restored).toBe(11)
+  })
+
+  it('is noted as current although its changelog is quiet', async () => {
+    const state = await stateOf(0)
+    reader.follow([partitionOf(state, 0)])
+    const touched = vi.spyOn(state, 'touch')
+    await reader.touch(state)
+    expect(touched).toHaveBeenCalledOnce()
+    expect(state.meta.persistedAtMs).toBeGreaterThan(0)
   })
 
   it('whose engine fails is told of, and is not followed any more', async () => {

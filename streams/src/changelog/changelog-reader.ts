@@ -163,6 +163,15 @@ export class ChangelogReader {
     return mine.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...mine.map(({ currentAtMs }) => currentAtMs))
   }
 
+  /** See TaskState.touch: of a standby, between its writes. */
+  async touch(state: TaskState): Promise<void> {
+    const { taskId } = state
+    await this.#inTurn(taskId, () => state.touch()).catch((error: unknown) => {
+      this.#options.onStandbyFailure(taskId, error)
+      void this.forget(taskId)
+    })
+  }
+
   /**
    * Records of a standby's changelogs that it has still to replay, as of their last fetches. Those of transactions that
    * are not decided count: one that never is shows here. Undefined before all of them have been fetched.
@@ -197,12 +206,18 @@ export class ChangelogReader {
 
   /** Standbys wait while something is being restored: somebody waits for that. */
   #giveWay(): void {
-    const busy = this.#restores.size > 0
+    const busy = [...this.#restores.values()].some(({ open }) => [...open].some((one) => this.#hasMore(one)))
     for (const { topic, partition, endOffset } of this.#followed.values()) {
       if (endOffset !== Number.POSITIVE_INFINITY) continue
       if (busy) this.#fetcher.pause(topic, partition)
       else this.#fetcher.resume(topic, partition)
     }
+  }
+
+  /** Whether there is more to replay already: what waits for a transaction to be decided keeps nobody waiting. */
+  #hasMore(one: Followed): boolean {
+    const answered = this.#fetcher.answered(one.topic, one.partition)
+    return answered === undefined || positionOf(one) < Math.min(one.endOffset, answered.lastStableOffset)
   }
 
   async #run(): Promise<void> {
@@ -227,12 +242,21 @@ export class ChangelogReader {
     const { taskId } = followed.state
     await this.#writing.get(taskId)
     if (this.#followed.get(nameOf(followed)) !== followed || chunk.fetchOffset !== positionOf(followed)) return
-    const writing = this.#apply(followed, chunk)
-      .catch((error: unknown) => this.#fail([followed], error))
+    void this.#inTurn(taskId, () => this.#apply(followed, chunk)).catch((error: unknown) =>
+      this.#fail([followed], error),
+    )
+  }
+
+  /** What is written for a task, one thing after the other. */
+  #inTurn(taskId: string, write: () => Promise<void>): Promise<void> {
+    const written = (this.#writing.get(taskId) ?? Promise.resolve()).then(write)
+    const writing = written
+      .catch(() => undefined)
       .finally(() => {
         if (this.#writing.get(taskId) === writing) this.#writing.delete(taskId)
       })
     this.#writing.set(taskId, writing)
+    return written
   }
 
   async #apply(followed: Followed, chunk: FetchedChunk): Promise<void> {
@@ -247,6 +271,7 @@ export class ChangelogReader {
     this.#tell(restore, records)
     if (records > 0) await failpoint('task.restoring')
     if (restore.open.size === 0) restore.resolve(restore.restored)
+    else this.#giveWay()
   }
 
   #tell({ state, open }: Restore, applied: number): void {

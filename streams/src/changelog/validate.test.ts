@@ -242,6 +242,16 @@ describe('local state', () => {
     expect(task.state.changelog('sums')?.position).toBe(kafka && 'logStart' in kafka ? kafka.logStart : 0)
   })
 
+  it('that is old is used all the same when its changelog has nothing after it', async () => {
+    const persistedAtMs = Date.now() - DELETE_RETENTION_MS
+    const world = worldOf({ highWatermark: 6 })
+    await validate(world, [await taskAt(6, { persistedAtMs })])
+    expect(dropped(world)).toEqual([])
+    const more = worldOf({ highWatermark: 7 })
+    await validate(more, [await taskAt(6, { persistedAtMs })])
+    expect(dropped(more)).toEqual([expect.stringContaining('so old')])
+  })
+
   it('of a task that ran until a moment ago is not old, however long nothing was written', async () => {
     const world = worldOf({})
     const task = await taskAt(6, { persistedAtMs: Date.now() - DELETE_RETENTION_MS })
@@ -264,6 +274,17 @@ describe('a group without an offset', () => {
     const world = worldOf(none)
     const [started] = await validate(world, [await taskAt(10, { input: 77 })])
     expect(started).toMatchObject({ inputs: new Map([['in', 77]]), clock: CLOCK })
+  })
+
+  it('goes on there also when everything in the state has expired', async () => {
+    const task = await taskAt(10, { input: 77 })
+    await task.state.persist({
+      changes: new Map([['sums', [{ key: Buffer.from('a'), value: undefined }]]]),
+      positions: new Map([['sums', 10]]),
+      progress: { inputs: { in: 80 }, clock: CLOCK },
+    })
+    const [started] = await validate(worldOf(none), [task])
+    expect(started?.inputs).toEqual(new Map([['in', 80]]))
   })
 
   it('stops with what to do when nothing tells where the state ends', async () => {

@@ -12,9 +12,11 @@ import { firstKey } from '../state/engine.js'
 import { storeRange } from '../state/store-keys.js'
 import { changelogsIn, isResetUnfinished } from '../commit/offset-metadata.js'
 import { failpoint } from '../failpoints.js'
+import { Backoff } from '../kafka/retry.js'
 import { UNDECIDED, UNDECIDED_TOLD_EVERY_MS, type ChangelogReader, type RestoreTarget } from './changelog-reader.js'
 
-const UNSTABLE_POLL_MS = 10
+/** A commit that is under way is decided within milliseconds; one whose markers are lost, never. */
+const UNSTABLE_POLL = { firstMs: 10, mostMs: 500 }
 
 /** What is logged, with the reason, wherever state on this machine is dropped. */
 export const LOCAL_STATE_NOT_USED = 'local state is not used: restoring from the changelogs'
@@ -63,6 +65,7 @@ export async function validateTasks(
   const restoring: Promise<void>[] = []
   const fail = () => failed.abort()
   try {
+    const backoff = new Backoff(UNSTABLE_POLL)
     let open = tasks
     let tellAtMs = performance.now() + UNDECIDED_TOLD_EVERY_MS
     while (open.length > 0 && !either.aborted) {
@@ -82,7 +85,7 @@ export async function validateTasks(
           work.catch(fail)
         }
       }
-      if (open.length > 0) await delay(UNSTABLE_POLL_MS)
+      if (open.length > 0) await delay(backoff.next())
       if (open.length > 0 && performance.now() >= tellAtMs) {
         tellAtMs += UNDECIDED_TOLD_EVERY_MS
         context.log.warn({ tasks: open.map(({ id }) => id), waitsFor: "the group's offsets" }, UNDECIDED)
@@ -246,11 +249,19 @@ async function distrust({ log }: ValidateContext, task: StreamTask, ends: Ends):
       if (known.position < logStart) return `the changelog of ${name} no longer has the local state's position`
       return undefined
     })
-    .concat(tooOld(task))
+    .concat(isBehind(task, ends) ? tooOld(task) : undefined)
     .find((text) => text !== undefined)
   if (reason === undefined) return
   log.warn({ task: task.id, reason }, LOCAL_STATE_NOT_USED)
   await task.rebuild()
+}
+
+/** Whether there is anything to replay. Where there is not, nothing can have been missed. */
+function isBehind(task: StreamTask, ends: Ends): boolean {
+  return task.subTopology.stores.some(({ name }) => {
+    const known = task.state.changelog(name)
+    return known !== undefined && known.position < endsOf(ends, name, task).highWatermark
+  })
 }
 
 /** State that missed a tombstone would bring a deleted key back; half of the time tombstones are kept is the limit. */
@@ -278,16 +289,20 @@ async function startingPoint(
     if (offset >= 0) {
       inputs.set(topic, offset)
       if (metadata !== '') clock = metadata
+      continue
+    }
+    // Asked first: state in which everything has expired is empty, too.
+    const stored = state.progress?.inputs[topic]
+    if (stored !== undefined) {
+      log.warn({ task: task.id, topic, offset: stored }, 'the group has no offset: going on where the state ends')
+      inputs.set(topic, stored)
+      clock = state.progress!.clock
     } else if (changelogsAreWhole && (await isEmpty(task))) {
       const start = (await admin.listOffsets(topic, [partition], 'earliest', 'read_committed')).get(partition)!
       inputs.set(topic, start)
       fresh.push({ topic, partition, offset: start, metadata: '' })
     } else {
-      const stored = state.progress?.inputs[topic]
-      if (stored === undefined) throw offsetsLost(task.id, topic, partition)
-      log.warn({ task: task.id, topic, offset: stored }, 'the group has no offset: going on where the state ends')
-      inputs.set(topic, stored)
-      clock = state.progress!.clock
+      throw offsetsLost(task.id, topic, partition)
     }
   }
   if (fresh.length > 0) await commitStart?.(fresh)

@@ -79,12 +79,19 @@ describe('after a rollback the application', () => {
     expect(outcomesOf(newFailures().failures, errors)).toEqual(['goes on', 'goes on', 'ends'])
   })
 
-  it('counts errors that nobody can name anew when one with a name came, or a commit went through', () => {
-    const { failures } = newFailures()
+  it('ends also when commits of other tasks went through between them, unless they are a minute apart', () => {
+    const clock = vi.spyOn(performance, 'now')
     const one = new Error('one')
-    expect(outcomesOf(failures, [one, one, away, one, one])).not.toContain('ends')
-    failures.committed()
-    expect(outcomesOf(failures, [one, one, one])).toEqual(['goes on', 'goes on', 'ends'])
+    const outcomesEvery = (ms: number) => {
+      const { failures } = newFailures()
+      return [0, 1, 2].flatMap((nth) => {
+        clock.mockReturnValue(nth * ms)
+        failures.committed()
+        return outcomesOf(failures, [one])
+      })
+    }
+    expect(outcomesEvery(59_000)).toEqual(['goes on', 'goes on', 'ends'])
+    expect(outcomesEvery(60_000)).not.toContain('ends')
   })
 })
 

@@ -6,13 +6,16 @@ import type { PoisonRecords } from '../processing/poison-records.js'
 
 const FIRST_BACKOFF_MS = 50
 const MOST_BACKOFF_MS = 2_000
-/** As often may an error that nobody can name roll us back before the application stops. */
+/** How often an error that nobody can name may roll us back before the application stops. */
 const MAX_UNNAMED_FAILURES = 3
+/** Errors this far apart have nothing to do with each other. Commits in between say nothing: other tasks may make them. */
+const APART_MS = 60_000
 
 /** Tells failures that a rollback mends from those it does not, and how long to wait between two tries. */
 export class Failures {
   #inARow = 0
   #unnamed = 0
+  #unnamedAtMs = Number.NEGATIVE_INFINITY
   #last = ''
 
   constructor(
@@ -23,7 +26,6 @@ export class Failures {
   /** Something went through: what failed before is mended. */
   committed(): void {
     this.#inARow = 0
-    this.#unnamed = 0
     this.#last = ''
   }
 
@@ -40,16 +42,21 @@ export class Failures {
     const isChangelogAhead = error instanceof KafkaError && error.name === 'OFFSET_OUT_OF_RANGE'
     if (error instanceof KafkaError && error.kind === 'fatal' && !isChangelogAhead) throw error
     if (error instanceof StreamsError && !damaged && !this.poison.failed(error)) throw error
-    const known = retriable || error instanceof StreamsError
+    if (!retriable && !(error instanceof StreamsError) && this.#isOneTooMany()) throw error
     this.#inARow++
-    // Whatever its words are: they may name another file or address each time.
-    this.#unnamed = known ? 0 : this.#unnamed + 1
-    if (this.#unnamed >= MAX_UNNAMED_FAILURES) throw error
     const name = messageOf(error)
     if (name !== this.#last) this.log.warn({ reason: name }, 'rolled back to the last commit')
     this.#last = name
     const backoffMs = Math.min(MOST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(this.#inARow, 6))
     return backoffMs * (0.5 + Math.random() / 2)
+  }
+
+  /** Counts an error that nobody can name, whatever its words: they may tell another file or address each time. */
+  #isOneTooMany(): boolean {
+    const nowMs = performance.now()
+    this.#unnamed = nowMs - this.#unnamedAtMs < APART_MS ? this.#unnamed + 1 : 1
+    this.#unnamedAtMs = nowMs
+    return this.#unnamed >= MAX_UNNAMED_FAILURES
   }
 }
 

@@ -4,10 +4,12 @@ import type { GroupGeneration } from '../kafka/group-member.js'
 import { decodeAssignmentMap, type AssignmentMap, type SubTopologyMetadata } from '../membership/group-metadata.js'
 import { NO_TASKS, type Role } from './task-manager.js'
 
+/** When a session has ended, so long it takes at most until we have heard of it and joined again. */
+const HEARD_WITHIN_MS = 3_000
+
 export interface PlaceInGroupOptions {
   instanceId: string
   sessionTimeoutMs: number
-  heartbeatIntervalMs: number
   log: KafkaLog
 }
 
@@ -65,11 +67,11 @@ export class PlaceInGroup {
    */
   isTaken(nowMs: number): boolean {
     if (this.#rejectedAtMs === undefined) return false
-    const { instanceId, sessionTimeoutMs, heartbeatIntervalMs } = this.#options
-    if (nowMs - this.#rejectedAtMs < sessionTimeoutMs + 2 * heartbeatIntervalMs) return true
+    const { instanceId, sessionTimeoutMs } = this.#options
+    if (nowMs - this.#rejectedAtMs < sessionTimeoutMs + HEARD_WITHIN_MS) return true
     throw new StreamsError(
       'DUPLICATE_INSTANCE',
-      `another running process has the instance id '${instanceId}': give each process an INSTANCE_ID of its own`,
+      `another running process has the instance id '${instanceId}': give each process an instance id of its own`,
     )
   }
 }

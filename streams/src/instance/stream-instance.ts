@@ -14,6 +14,7 @@ import { Fetcher } from '../kafka/fetcher.js'
 import { GroupMember } from '../kafka/group-member.js'
 import type { Compression } from '../kafka/records/compression.js'
 import type { OffsetToCommit } from '../kafka/protocol/offset-commit.js'
+import { Backoff } from '../kafka/retry.js'
 import { TransactionalProducer } from '../kafka/transactional-producer.js'
 import type { AssignmentMap, SubTopologyMetadata } from '../membership/group-metadata.js'
 import { createAssignor } from '../membership/leader.js'
@@ -69,8 +70,8 @@ export interface InstanceOptions {
 const FETCH_AHEAD_BYTES = 16 << 20
 const MAX_INTERVAL_BYTES = 6 << 20
 const MIN_COMMIT_INTERVAL_MS = 20
-/** So often the leader is told at most that standbys it waits for are warm. */
-const WARM_TOLD_EVERY_MS = 10_000
+/** Between two times that the leader is told of warm standbys it waits for: at first, and at most. */
+const WARM_TOLD_AGAIN = { firstMs: 10_000, mostMs: 600_000 }
 
 /**
  * One member of the application's group at work: joins, takes its tasks, reads, processes, commits, and rolls back.
@@ -92,8 +93,10 @@ export class StreamInstance {
   #prepared = false
   #tasksMatch = true
   #producerReady = false
-  /** When the leader was last told that standbys it waits for are warm. */
-  #toldWarmAtMs = Number.NEGATIVE_INFINITY
+  /** Of which standbys the leader was last told that they are warm, and when it may be told again. */
+  #toldWarm = ''
+  #tellWarmAtMs = Number.NEGATIVE_INFINITY
+  readonly #warmBackoff = new Backoff(WARM_TOLD_AGAIN)
   #failure: { error: unknown } | undefined
   readonly #failures: Failures
   readonly #records: RecordLoop
@@ -157,6 +160,7 @@ export class StreamInstance {
       restores: options.restores,
       directory,
       makeEngine: options.makeEngine,
+      acceptableRecoveryLag: options.acceptableRecoveryLag,
       stateCleanupDelayMs: options.stateCleanupDelayMs,
       cache: this.cache,
       output: this.#commits.output,
@@ -328,6 +332,7 @@ export class StreamInstance {
     await failpoint('start.former-left')
     await this.#tasks.openStored(this.#plan)
     await failpoint('start.state-opened')
+    this.#stopping.signal.throwIfAborted()
     this.#watchInputs()
     this.#prepared = true
   }
@@ -390,9 +395,13 @@ export class StreamInstance {
    */
   #tellWarm(): void {
     const nowMs = performance.now()
-    if (!this.#tasks.isWarm || nowMs - this.#toldWarmAtMs < WARM_TOLD_EVERY_MS) return
-    this.#toldWarmAtMs = nowMs
-    this.#options.log.info({ tasks: this.#place.role.warmup }, 'ready to take over tasks')
+    if (nowMs < this.#tellWarmAtMs || !this.#tasks.isWarm) return
+    const tasks = this.#place.role.warmup
+    // Told in vain: the group has more to do than to decide again and again.
+    if (tasks.join() !== this.#toldWarm) this.#warmBackoff.reset()
+    this.#toldWarm = tasks.join()
+    this.#tellWarmAtMs = nowMs + this.#warmBackoff.next()
+    this.#options.log.info({ tasks }, 'ready to take over tasks')
     this.#member.askToRebalance()
   }
 

@@ -80,6 +80,7 @@ beforeEach(async () => {
     restores: new RestoreProgress(),
     directory,
     makeEngine: () => new FailingEngine(),
+    acceptableRecoveryLag: 100,
     stateCleanupDelayMs: Number.MAX_SAFE_INTEGER,
     cache: new CacheBudget(1 << 20),
     output: {} as TaskOutput,

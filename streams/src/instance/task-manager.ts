@@ -35,6 +35,8 @@ export interface TaskManagerOptions {
   restores: RestoreProgress
   directory: StateDirectory
   makeEngine: EngineFactory
+  /** Changelog records up to which the leader gives a task to who has still to replay them. */
+  acceptableRecoveryLag: number
   /** State of tasks that are not ours any more is removed after so long. */
   stateCleanupDelayMs: number
   cache: CacheBudget
@@ -56,6 +58,8 @@ export type Role = Pick<AssignedMember, 'active' | 'standby' | 'warmup'>
 const STANDBY_RETRY_MS = 1_000
 
 const TOUCH_EVERY_MS = 3_600_000
+/** A standby that was current so lately is kept up. */
+const CURRENT_WITHIN_MS = 60_000
 
 export const NO_TASKS: Role = { active: [], standby: [], warmup: [] }
 
@@ -153,7 +157,11 @@ export class TaskManager {
   /** Whether the leader waits for standbys of this instance, and all of them could take over by now. */
   get isWarm(): boolean {
     const { warmup } = this.#role
-    return warmup.length > 0 && warmup.every((id) => this.#follows(id) && this.#reader.currentAtMs(id) > 0)
+    const isReady = (id: string) => {
+      const lag = this.#follows(id) && this.#reader.currentAtMs(id) > 0 ? this.#reader.lagOf(id) : undefined
+      return lag !== undefined && lag <= this.#options.acceptableRecoveryLag
+    }
+    return warmup.length > 0 && warmup.every(isReady)
   }
 
   /** Whether a task's state was brought up to the group's offsets at least once: then it can answer queries. */
@@ -201,11 +209,18 @@ export class TaskManager {
     this.#works.set(kind, { abort, done })
   }
 
-  /** Once an hour, while no commit is under way: tasks that run are current, however long nothing has changed in them. */
+  /**
+   * Once an hour, while no commit is under way: tasks that run and standbys that are kept up are current, however long
+   * nothing has changed in them.
+   */
   async touch(nowMs: number): Promise<void> {
     if (nowMs < this.#touchAtMs) return
     this.#touchAtMs = nowMs + TOUCH_EVERY_MS
-    for (const { state } of this.running()) await state.touch()
+    for (const task of this.#tasks.values()) {
+      if (task.status === 'RUNNING') await task.state.touch()
+      else if (this.#follows(task.id) && this.currentAtMs(task) > nowMs - CURRENT_WITHIN_MS)
+        await this.#reader.touch(task.state)
+    }
   }
 
   /** Now and then: removes what lies on disk of tasks that this instance has had nothing to do with for long. */

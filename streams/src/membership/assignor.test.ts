@@ -218,6 +218,12 @@ describe('the assignment of tasks', () => {
     expect(members.get('older')!.active).toHaveLength(2)
   })
 
+  it('but never the one that runs tasks, whatever their clocks say', () => {
+    const runs = { ...member('a'), memberId: 'runs', startedAtMs: 2, running: ['0_0'] }
+    const wrongClock = { ...member('a'), memberId: 'wrong clock', startedAtMs: 1 }
+    expect(assignTasks([runs, wrongClock], tasksOf(2), OPTIONS).rejected).toEqual(['wrong clock'])
+  })
+
   it('makes no assignment without members', () => {
     expect(assignTasks([], tasksOf(2), OPTIONS).members.size).toBe(0)
   })

@@ -210,11 +210,14 @@ function placeStandbys(
   return placed
 }
 
-/** One member per instance: the older process keeps the slot. */
+/** One member per instance: the process that runs tasks keeps the slot, else the older one. Clocks may be wrong. */
 function admit(members: readonly AssignorMember[]): { accepted: AssignorMember[]; rejected: string[] } {
   const accepted = new Map<string, AssignorMember>()
   const rejected: string[] = []
-  const byAge = [...members].sort((a, b) => a.startedAtMs - b.startedAtMs || compareTexts(a.memberId, b.memberId))
+  const isIdle = ({ running }: AssignorMember) => Number(running.length === 0)
+  const byAge = [...members].sort(
+    (a, b) => isIdle(a) - isIdle(b) || a.startedAtMs - b.startedAtMs || compareTexts(a.memberId, b.memberId),
+  )
   for (const member of byAge) {
     if (accepted.has(member.instance)) rejected.push(member.memberId)
     else accepted.set(member.instance, member)

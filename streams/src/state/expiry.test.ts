@@ -123,6 +123,19 @@ describe('windows past their retention', () => {
     expect(await firstKey(engine, storeRange('counts'))).toBeUndefined()
   })
 
+  it('are dropped a thousand at a time, also where one key has many more', async () => {
+    const engine = new MemoryEngine()
+    const store = new WindowStore(counts, engine, new CacheBudget(1 << 20))
+    const value = storedWindowCodec(json<number>()).encode({ startMs: 0, value: 1, closed: true, revision: 0 })
+    const keyOf = (n: number) => Buffer.concat([storePrefix('counts'), windowKey(Buffer.from('a'), n)])
+    await engine.write(Array.from({ length: 2_500 }, (_, n) => ({ key: keyOf(n), value })))
+    const remove = (keys: readonly Buffer[]) => engine.write(keys.map((key) => ({ key, value: undefined })))
+    const clock = { streamTimeMs: 10 * HOUR, closingClockMs: 10 * HOUR }
+    const expiry = new Expiry({ stores: new Map([['counts', store]]), clock, state: { remove } })
+    expect([await expiry.run(), await expiry.run(), await expiry.run()]).toEqual([1_000, 1_000, 500])
+    expect(await firstKey(engine, storeRange('counts'))).toBeUndefined()
+  })
+
   it('are kept until they were announced closed, also when one record from the future moves stream time on', async () => {
     const driver = new TopologyTestDriver(createTopology())
     const at = (atMs: number, appendedMs: number) =>

@@ -3,8 +3,9 @@ import { KeyValueStore } from './key-value-store.js'
 import { retainedFromMs, type WindowStore } from './window-store.js'
 
 const EXPIRE_WINDOWS_EVERY_MS = 3_600_000
-/** About 10 ms of work. */
+/** About 10 ms of work: looking at so many keys, or finding so many windows. */
 const KEYS_AT_A_TIME = 200
+const WINDOWS_AT_A_TIME = 1_000
 
 export interface ExpiryOptions {
   stores: ReadonlyMap<string, KeyValueStore<unknown, unknown> | WindowStore<unknown, unknown>>
@@ -39,21 +40,25 @@ export class Expiry {
     const { clock, state } = this.options
     if (this.#round === undefined && clock.streamTimeMs >= this.#roundAtStreamMs) {
       this.#roundAtStreamMs = clock.streamTimeMs + EXPIRE_WINDOWS_EVERY_MS
-      this.#round = this.#expiredByKey()
+      this.#round = this.#expiredWindows()
     }
-    const expired: Buffer[] = []
-    for (let keys = 0; keys < KEYS_AT_A_TIME && this.#round !== undefined; keys++) {
-      const { value, done } = await this.#round.next()
-      if (done) this.#round = undefined
-      else expired.push(...value)
+    let expired: readonly Buffer[] = []
+    for (let looks = 0; looks < KEYS_AT_A_TIME && expired.length < WINDOWS_AT_A_TIME; looks++) {
+      const found = await this.#round?.next()
+      if (found === undefined || found.done) {
+        this.#round = undefined
+        break
+      }
+      if (found.value.length > 0) expired = [...expired, ...found.value]
     }
     if (expired.length > 0) await state.remove(expired)
     return expired.length
   }
 
-  async *#expiredByKey(): AsyncGenerator<readonly Buffer[]> {
+  async *#expiredWindows(): AsyncGenerator<readonly Buffer[]> {
     for (const store of this.options.stores.values()) {
-      if (!(store instanceof KeyValueStore)) yield* store.expiredByKey(retainedFromMs(store.spec, this.options.clock))
+      if (store instanceof KeyValueStore) continue
+      yield* store.expired(retainedFromMs(store.spec, this.options.clock), WINDOWS_AT_A_TIME)
     }
   }
 }

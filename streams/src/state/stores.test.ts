@@ -155,7 +155,7 @@ describe('a window store', () => {
   it('names just the expired windows', async () => {
     const { engine, store } = await filled()
     const expired: Buffer[] = []
-    for await (const keys of store.expiredByKey(20)) expired.push(...keys)
+    for await (const keys of store.expired(20, 3)) expired.push(...keys)
     expect(expired).toHaveLength(5)
     await engine.write(expired.map((key) => ({ key, value: undefined })))
     expect(store.entry('AA', 10).value).toBeUndefined()

@@ -182,13 +182,15 @@ export class TaskState {
    * @param currentAtMs until when it was current, epoch ms, if that is later than what was written last
    */
   async close(currentAtMs = 0): Promise<void> {
-    if (!this.broken && Object.keys(this.#meta.changelogs).length > 0) {
+    try {
+      if (this.broken || Object.keys(this.#meta.changelogs).length === 0) return
       const changelogs = mapValues(this.#meta.changelogs, synced)
       const persistedAtMs = Math.max(this.#meta.persistedAtMs, currentAtMs)
       const closed = { bootId: this.bootId, cleanClose: true, changelogs, persistedAtMs }
       await this.#write(new Map(), { ...this.#meta, ...closed }, true)
+    } finally {
+      await this.engine.close()
     }
-    await this.engine.close()
   }
 
   async #write(changes: Persisted['changes'], meta: TaskMeta, sync: boolean): Promise<void> {

@@ -131,16 +131,21 @@ export class WindowStore<K, S> extends ObjectCache<WindowStoreEntry<K, S>> {
   }
 
   /**
-   * For one key of the store after the other, the engine keys of its windows that start before `beforeMs`: what retention
-   * lets go. Between two keys it holds nothing open: it may rest there for as long as one likes, or be forgotten.
+   * For one key of the store after the other, the engine keys of its windows that start before `beforeMs`, at most `limit`
+   * at a time: what retention lets go. Between two of them it holds nothing open: it may rest there for as long as one
+   * likes, or be forgotten.
    */
-  async *expiredByKey(beforeMs: number): AsyncGenerator<readonly Buffer[]> {
+  async *expired(beforeMs: number, limit: number): AsyncGenerator<readonly Buffer[]> {
     if (beforeMs <= 0) return
     for await (const keyOfWindows of this.#distinctKeys()) {
-      const range = { from: windowKeyAt(keyOfWindows, 0), to: windowKeyAt(keyOfWindows, beforeMs) }
-      const expired: Buffer[] = []
-      for await (const [bytes] of this.engine.entries(range)) expired.push(bytes)
-      yield expired
+      const to = windowKeyAt(keyOfWindows, beforeMs)
+      let from: Buffer | undefined = windowKeyAt(keyOfWindows, 0)
+      while (from !== undefined) {
+        const found: Buffer[] = []
+        for await (const [bytes] of this.engine.entries({ from, to, limit })) found.push(bytes)
+        yield found
+        from = found.length < limit ? undefined : Buffer.concat([found.at(-1)!, Buffer.of(0)])
+      }
     }
   }
 
