@@ -105,7 +105,7 @@ export interface ServedTask {
   source(): QuerySource
 }
 
-/** How long a clean close may take before it is given up. */
+/** How long each step of a clean close may take before it is given up. */
 const CLOSE_TIMEOUT_MS = 15_000
 
 /** An application: one process, one member of its group. Scale by starting more of them. */

@@ -12,7 +12,8 @@ export function changelogTopic(applicationId: string, store: string): string {
 }
 
 /**
- * The changelogs a topology needs: compacted; those of windows are deleted too, a week after the store let them go.
+ * The changelogs a topology needs: compacted; those of windows are deleted too, a week after the store lets them go when
+ * records come as they happen (it goes by stream time, the broker by the time it took them in).
  * LogAppendTime, or the broker would delete by event time: a replay of an old day would vanish within minutes.
  * @param partitionsOf partitions of each sub-topology, by its id
  */

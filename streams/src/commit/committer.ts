@@ -41,7 +41,6 @@ export function freeze(
     stamp,
     records: interval.records,
     tasks: frozen,
-    recordCount: interval.recordCount,
     givenUp: interval.givenUp,
   }
 }

@@ -28,6 +28,5 @@ export interface FrozenInterval {
   readonly stamp: Stamp
   readonly records: RecordAccumulator
   readonly tasks: readonly { task: StreamTask; frozen: FrozenTask }[]
-  readonly recordCount: number
   readonly givenUp: GivenUpCounts
 }

@@ -47,7 +47,7 @@ export interface TaskManagerOptions {
   onRunning(task: StreamTask): void
   /** Something that runs beside the loop has failed. */
   onFailure(error: unknown): void
-  /** Work beside the loop has ended: something may be to be done. */
+  /** Work beside the loop has ended: there may be something to do. */
   wake(): void
 }
 
@@ -72,7 +72,7 @@ export class TaskManager {
   readonly #options: TaskManagerOptions
   readonly #reader: ChangelogReader
   readonly #tasks = new Map<string, StreamTask>()
-  /** How far the state on disk is of tasks that are not open. */
+  /** How far the state on disk of tasks that are not open has got. */
   readonly #stored = new Map<string, number>()
   #role: Role = NO_TASKS
   #touchAtMs = 0

@@ -1,6 +1,6 @@
 /**
  * What members tell the group's leader when they join, and what the leader tells everybody: JSON in the userData of
- * KafkaJS's consumer protocol, readable by DescribeGroups.
+ * Kafka's consumer protocol, readable by DescribeGroups.
  */
 
 export const METADATA_VERSION = 2

@@ -17,8 +17,7 @@ export type GroupReading =
   | { readonly kind: 'none' }
 
 /**
- * Reads back the map that the leader gave to everybody. KafkaJS drops it on the member's side, so it comes from
- * DescribeGroups, and it counts only if the group is stable and all members hold the map of the same epoch.
+ * Reads back the map that the leader gave to everybody, for those who are no members: from DescribeGroups. It counts only if the group is stable and all members hold the map of the same epoch.
  * @throws KafkaError when the coordinator cannot be asked
  */
 export async function readGroup(client: KafkaClient, groupId: string): Promise<GroupReading> {

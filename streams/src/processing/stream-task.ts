@@ -10,7 +10,7 @@ import { TaskClock } from './task-clock.js'
 import { TaskProcessor, type FrozenTask, type TaskOutput } from './task.js'
 
 /**
- * CREATED: its state is open and nothing is done with it yet. RESTORING until its state is complete, RUNNING while it
+ * CREATED: its state is open, and it has not run yet. RESTORING: it ran and has to be validated again. RUNNING while it
  * processes. STANDBY: it is kept up with its changelogs. CLOSED for good.
  */
 export type TaskStatusName = 'CREATED' | 'RESTORING' | 'RUNNING' | 'STANDBY' | 'CLOSED'

@@ -50,10 +50,9 @@ export class StateDirectory {
     return this.#bootId
   }
 
-  /** The id under which the last process with this directory was in the group; undefined after it left in order. */
-  async memberId(): Promise<string | undefined> {
-    const memberId = await this.#identity.get('memberId')
-    return memberId === '' ? undefined : memberId
+  /** The id under which the last process with this directory was in the group; undefined if none was. */
+  memberId(): Promise<string | undefined> {
+    return this.#identity.get('memberId')
   }
 
   /** Kept before the member may be given work, so that the next process can leave on its behalf. */

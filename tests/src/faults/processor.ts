@@ -20,7 +20,7 @@ export interface ProcessorOptions {
 
 /** Services end within 20 s of SIGTERM; then an orchestrator loses patience. */
 const PATIENCE_MS = 25_000
-/** Commits come several times a second; heartbeats every second. */
+/** Commits come several times a second; heartbeats twice a second. */
 export const MOMENT_COMES_WITHIN_MS = 2_000
 /** As an orchestrator starts again what ended by itself. */
 const RESTART_AFTER_MS = 1_000
