@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Pipeline } from './pipeline.js'
 
 const TRADES = 16_000
+const MARKERS_ARE_WRITTEN_MS = 2_000
 
 let pipeline: Pipeline
 
@@ -12,6 +14,18 @@ beforeAll(async () => {
 
 afterAll(() => pipeline?.stop(), 60_000)
 
+/**
+ * While no transaction is being committed, though some may be open: Kafka 4.1 to 4.3 forgets the markers of those when its
+ * only broker is killed, and what they committed stays unreadable (KAFKA-20734).
+ */
+async function killKafka(): Promise<void> {
+  const processors = ['processor-1', 'processor-2'].map((name) => pipeline.stack.child(name))
+  for (const processor of processors) processor.kill('SIGSTOP')
+  await delay(MARKERS_ARE_WRITTEN_MS)
+  pipeline.stack.child('kafka').kill('SIGKILL')
+  for (const processor of processors) processor.kill('SIGCONT')
+}
+
 it('Cassandra and Kafka may be killed under load: what is up goes on, and in the end nothing is missing', async () => {
   const { stack } = pipeline
   await pipeline.untilFolded(2_000)
@@ -20,7 +34,7 @@ it('Cassandra and Kafka may be killed under load: what is up goes on, and in the
   // Without Cassandra everything live goes on as before.
   await pipeline.untilFolded(6_000)
 
-  stack.child('kafka').kill('SIGKILL')
+  await killKafka()
   // Without Kafka the feed is read on, into the producer's buffer.
   await pipeline.untilSent((await pipeline.sent()).sent + 4_000)
   await Promise.all([stack.child('kafka').restart(), stack.child('cassandra').restart()])

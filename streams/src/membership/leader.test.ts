@@ -66,7 +66,7 @@ function leaderOf({ changelogs = {} as Changelogs, acceptableLag = 0, metadata =
     log,
     applicationId: 'app',
     assignor: { standbyReplicas: 0, acceptableLag },
-    sessionTimeoutMs: 9_000,
+    sessionTimeoutMs: 10_000,
     metadata: () => metadata,
   })
   return {
@@ -209,7 +209,7 @@ describe('a task', () => {
       member('b', { topology, positions: { '0_0': 400 } }),
       member('c', { topology, positions: { '0_0': 500 } }),
     )
-    await vi.advanceTimersByTimeAsync(2_999)
+    await vi.advanceTimersByTimeAsync(3_332)
     expect(await settled(assigned)).toBe(false)
     await vi.advanceTimersByTimeAsync(1)
     expect(await settled(assigned)).toBe(true)
@@ -274,7 +274,7 @@ describe('an instance that is gone', () => {
     })
     fence.mockReturnValue(new Promise(() => undefined))
     const assigned = leaderOf().assign(member('a', { knownTransactionalIds: ['app-gone'] }))
-    await vi.advanceTimersByTimeAsync(2_999)
+    await vi.advanceTimersByTimeAsync(3_332)
     const signal = fence.mock.calls[0]![2]!
     expect([await settled(assigned), signal.aborted]).toEqual([false, false])
     await vi.advanceTimersByTimeAsync(1)

@@ -43,7 +43,7 @@ export interface LeaderOptions {
  */
 export function createAssignor(options: LeaderOptions): GroupAssignor {
   const { log, assignor, metadata } = options
-  const patienceMs = options.sessionTimeoutMs * SHARE_OF_SESSION
+  const patienceMs = Math.floor(options.sessionTimeoutMs * SHARE_OF_SESSION)
   return {
     name: 'candlewick-streams',
     userData({ expelled }) {
