@@ -199,7 +199,7 @@ describe('a task', () => {
     expect(await moved(199, {})).toBe('after a warm-up')
   })
 
-  it('goes to whose state is furthest when no broker tells for 3 s where its changelogs end: sessions last longer', async () => {
+  it('goes to whose state is furthest when no broker tells for a third of a session where its changelogs end', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const { assign, listOffsets, log } = leaderOf()
     listOffsets.mockReturnValue(new Promise(() => undefined))
@@ -214,7 +214,7 @@ describe('a task', () => {
     await vi.advanceTimersByTimeAsync(1)
     expect(await settled(assigned)).toBe(true)
     expect(mapIn(await assigned).members.map(({ active }) => active)).toEqual([[], [], ['0_0']])
-    expect(log.lines).toMatchObject([{ level: 'warn', fields: { reason: 'no answer within 3000 ms' } }])
+    expect(log.lines).toMatchObject([{ level: 'warn', fields: { reason: 'no answer within 3333 ms' } }])
   })
 })
 
