@@ -26,15 +26,15 @@ const complaints = (group: CountingGroup) =>
 describe.concurrent('under load, nothing is lost or counted twice', () => {
   it('when a process without state joins: it warms up while the other goes on, and takes over with nothing to restore', async () => {
     await withGroup(async (group) => {
-      const options = { acceptableLag: 50 }
+      const options = { acceptableLag: 300 }
       const first = group.start('a', options)
       await first.running()
       group.load()
-      await until(async () => (await group.changes()) > PARTITIONS * 100, 'there is state', 60_000)
+      await until(async () => (await group.changes()) > PARTITIONS * 500, 'there is state', 60_000)
       const second = group.start('b', options)
       await until(() => second.lines.some(({ warmup = [] }) => warmup.length > 0), 'the second one warms up')
       expect(second.lines.find(({ warmup = [] }) => warmup.length > 0)?.tasks).toEqual([])
-      await until(allShare([first, second]), 'they share the tasks')
+      await until(allShare([first, second]), 'they share the tasks', 60_000)
       expect(second.assigned?.tasks).toHaveLength(PARTITIONS / 2)
       await group.exact()
       expect(second.replayed, 'no more than what the last commits before the move changed').toBeLessThanOrEqual(

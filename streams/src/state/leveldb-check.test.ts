@@ -179,3 +179,19 @@ describe('the check of a LevelDB', () => {
     expect(found, 'found').toBeGreaterThan(30)
   }, 120_000)
 })
+
+it('a database whose process was killed while it made it is none yet, and is made anew', async () => {
+  const directory = join(root, 'begun')
+  const made = new LevelDbEngine(directory)
+  await made.open()
+  await made.close()
+  const begun = join(root, 'half-made')
+  await cp(directory, begun, {
+    recursive: true,
+    filter: (source) => source === directory || /MANIFEST-\d+$/.test(source),
+  })
+  expect(await damageOfLevelDb(begun)).toBeUndefined()
+  const engine = new LevelDbEngine(begun)
+  await engine.open()
+  await engine.close()
+})

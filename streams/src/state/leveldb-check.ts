@@ -19,8 +19,9 @@ export async function damageOfLevelDb(directory: string): Promise<string | undef
     if (error.code === 'ENOENT') return []
     throw error
   })
-  const manifests = files.filter((name) => name.startsWith('MANIFEST-'))
-  if (!files.includes('CURRENT')) return manifests.length === 0 ? undefined : 'CURRENT is missing'
+  // CURRENT is the last that is made of a new database: killed before, it has never held anything.
+  const hasHeld = files.some((name) => /\.(log|ldb)$/.test(name))
+  if (!files.includes('CURRENT')) return hasHeld ? 'CURRENT is missing' : undefined
   const current = /^(MANIFEST-\d+)\n$/.exec(await readFile(join(directory, 'CURRENT'), 'latin1'))?.[1]
   if (current === undefined) return 'CURRENT names no MANIFEST'
   if (!files.includes(current)) return `${current} is missing`
