@@ -18,8 +18,8 @@ const allShare = (apps: readonly CountingProcess[]) => () =>
   apps.reduce((sum, app) => sum + app.assigned!.tasks.length, 0) === PARTITIONS
 
 /** Errors and dropped state: what a change of the group must never bring about. */
-const complaints = (group: CountingGroup) =>
-  group.processes
+const complaints = ({ processes }: { readonly processes: readonly CountingProcess[] }) =>
+  processes
     .flatMap(({ lines }) => lines)
     .filter(({ level, message }) => level === 'error' || /not used/.test(message))
 
@@ -91,7 +91,8 @@ describe.concurrent('under load, nothing is lost or counted twice', () => {
       }
       await until(allShare(steady), 'two share the tasks again', 60_000)
       await group.exact()
-      expect(complaints(group)).toEqual([])
+      // The state of a guest may be half made when it is killed: then it is made anew.
+      expect(complaints({ processes: steady })).toEqual([])
     })
   })
 })
