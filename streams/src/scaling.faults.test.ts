@@ -19,9 +19,7 @@ const allShare = (apps: readonly CountingProcess[]) => () =>
 
 /** Errors and dropped state: what a change of the group must never bring about. */
 const complaints = ({ processes }: { readonly processes: readonly CountingProcess[] }) =>
-  processes
-    .flatMap(({ lines }) => lines)
-    .filter(({ level, message }) => level === 'error' || /not used/.test(message))
+  processes.flatMap(({ lines }) => lines).filter(({ level, message }) => level === 'error' || /not used/.test(message))
 
 describe.concurrent('under load, nothing is lost or counted twice', () => {
   it('when a process without state joins: it warms up while the other goes on, and takes over with nothing to restore', async () => {
