@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startKafka } from '@candlewick/dev/local/kafka-server'
 import { partitionFor } from '@candlewick/streams/kafka/partitioner'
+import type { QuerySource } from '@candlewick/streams/queries/protocol'
 import { QueryClient } from '@candlewick/streams/queries/query-client'
 import { CountingGroup, type CountingProcess } from '@candlewick/streams/testing/counting-group'
 import { sums } from '@candlewick/streams/testing/counting-store'
@@ -87,7 +88,7 @@ async function measure(brokers: string): Promise<void> {
   }
 }
 
-/** Every process has tasks that it answers for as the active, and every task has a standby that could answer. */
+/** Every process answers for all it was given: as the active for its tasks, as a standby for those it keeps warm. */
 async function settled(client: QueryClient, running: ReadonlyMap<string, CountingProcess>): Promise<void> {
   const isSettled = async (): Promise<boolean> => {
     const { members, tasks } = client.routing()
@@ -96,12 +97,15 @@ async function settled(client: QueryClient, running: ReadonlyMap<string, Countin
     const served = await Promise.all(
       members.map(async ({ endpoint }) => {
         const answer = await fetch(`${endpoint!}/stores/sums/range?limit=1`)
-        return ((await answer.json()) as { results: { partition: number; source: { role: string } }[] }).results
+        const { results } = (await answer.json()) as { results: { partition: number; source: QuerySource }[] }
+        return results.map(({ partition, source }) => `${partition} by ${source.instance} as ${source.role}`)
       }),
     )
-    return tasks.every(({ partition }) => {
-      const roles = served.flat().filter((one) => one.partition === partition)
-      return ['active', 'standby'].every((role) => roles.some(({ source }) => source.role === role))
+    const answers = new Set(served.flat())
+    return tasks.every(({ partition, active, standbys }) => {
+      return [`${active} as active`, ...standbys.map((one) => `${one} as standby`)].every((who) =>
+        answers.has(`${partition} by ${who}`),
+      )
     })
   }
   const untilMs = performance.now() + 120_000

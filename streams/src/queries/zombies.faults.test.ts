@@ -74,12 +74,9 @@ it('a process that was frozen past its session never calls itself active for wha
     await until(() => new Set(seen().map(({ key }) => key)).size > 2, 'the heir answers')
     const { generation } = seen()[0]!.source
     const wokenAtMs = performance.now()
+    const { assignments } = zombie
     zombie.signal('SIGCONT')
-    await until(
-      () => zombie.lines.filter(({ message }) => message === 'tasks assigned').length > 1,
-      'it is back',
-      60_000,
-    )
+    await until(() => zombie.assignments > assignments, 'it is back', 60_000)
     await until(
       () => asking.answers.some(({ source }) => source.generation > generation),
       'it speaks for the new group',

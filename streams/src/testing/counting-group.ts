@@ -77,6 +77,11 @@ export class CountingProcess {
     return { tasks, standby, warmup }
   }
 
+  /** How many times a leader gave it something. */
+  get assignments(): number {
+    return this.lines.filter(({ message }) => message === 'tasks assigned').length
+  }
+
   get state(): string | undefined {
     return this.lines.findLast(({ state }) => state !== undefined)?.state
   }
