@@ -12,14 +12,8 @@ import { CountingGroup, type CountingProcess } from './testing/counting-group.js
 import { number, sums } from './testing/counting-store.js'
 import { StreamsBuilder } from './topology/builder.js'
 
-async function withGroup(work: (group: CountingGroup) => Promise<void>, keys = 300): Promise<void> {
-  const group = await CountingGroup.create(inject('kafkaBrokers'), { keys })
-  try {
-    await work(group)
-  } finally {
-    await group.close()
-  }
-}
+const withGroup = (work: (group: CountingGroup) => Promise<void>, keys = 300): Promise<void> =>
+  CountingGroup.during(inject('kafkaBrokers'), { keys }, work)
 
 const canLoad = (name: EngineName): boolean => {
   if (name !== 'rocksdb') return true

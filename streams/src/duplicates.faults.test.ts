@@ -8,14 +8,8 @@ import { CountingGroup } from './testing/counting-group.js'
 const PARTITIONS = 3
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
-async function withGroup(work: (group: CountingGroup) => Promise<void>): Promise<void> {
-  const group = await CountingGroup.create(inject('kafkaBrokers'), { partitions: PARTITIONS })
-  try {
-    await work(group)
-  } finally {
-    await group.close()
-  }
-}
+const withGroup = (work: (group: CountingGroup) => Promise<void>): Promise<void> =>
+  CountingGroup.during(inject('kafkaBrokers'), { partitions: PARTITIONS }, work)
 
 /** A member of the group as the instance tells of itself, that says no more once it has joined. */
 function memberAs(instance: string, { client, run }: CountingGroup): GroupMember {

@@ -6,14 +6,8 @@ import { CountingGroup, type CountingProcess } from './testing/counting-group.js
 /** Several commits pass before the one that is hit: so the sequence of the producer and the engine's position are of use. */
 const COMMITS_BEFORE = 5
 
-async function withGroup(work: (group: CountingGroup) => Promise<void>): Promise<void> {
-  const group = await CountingGroup.create(inject('kafkaBrokers'))
-  try {
-    await work(group)
-  } finally {
-    await group.close()
-  }
-}
+const withGroup = (work: (group: CountingGroup) => Promise<void>): Promise<void> =>
+  CountingGroup.during(inject('kafkaBrokers'), {}, work)
 
 /** Brings a process that will kill itself at the failpoint to where it does. */
 async function leadThere(group: CountingGroup, victim: CountingProcess, name: Failpoint): Promise<void> {

@@ -4,14 +4,8 @@ import { CountingGroup, type CountingProcess } from './testing/counting-group.js
 
 const PARTITIONS = 6
 
-async function withGroup(work: (group: CountingGroup) => Promise<void>): Promise<void> {
-  const group = await CountingGroup.create(inject('kafkaBrokers'), { partitions: PARTITIONS })
-  try {
-    await work(group)
-  } finally {
-    await group.close()
-  }
-}
+const withGroup = (work: (group: CountingGroup) => Promise<void>): Promise<void> =>
+  CountingGroup.during(inject('kafkaBrokers'), { partitions: PARTITIONS }, work)
 
 const allShare = (apps: readonly CountingProcess[]) => () =>
   apps.every((app) => app.isRunning && app.assigned?.warmup.length === 0) &&

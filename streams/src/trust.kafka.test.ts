@@ -119,6 +119,18 @@ describe('what no longer belongs together is told, never computed on', () => {
     expect(await failure).toMatchObject({ code: 'TOPICS', message: expect.stringMatching(/has 1 partitions.*has 2/) })
   })
 
+  it('a changelog that Kafka would delete from: with what it is told to set, the application starts', async () => {
+    await admin.createTopics([{ name: `${id}-sums-changelog`, partitions: PARTITIONS }])
+    const { app, failure } = await start('a')
+    expect(await failure).toMatchObject({
+      code: 'TOPICS',
+      message: expect.stringMatching(/Set cleanup\.policy=compact/) as string,
+    })
+    await app.close()
+    await cluster.configure(`${id}-sums-changelog`, { 'cleanup.policy': 'compact' })
+    await ranOnce()
+  })
+
   it('an input topic that has grown since it ran last', async () => {
     await ranOnce()
     await cluster.grow(input, PARTITIONS + 1)

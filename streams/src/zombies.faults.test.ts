@@ -5,6 +5,9 @@ import { CountingGroup, type AppOptions } from './testing/counting-group.js'
 
 const PARTITIONS = 6
 
+const withGroup = (work: (group: CountingGroup) => Promise<void>): Promise<void> =>
+  CountingGroup.during(inject('kafkaBrokers'), { partitions: PARTITIONS }, work)
+
 /** Before anything was sent, before the offsets, and before the commit. */
 const PLACES: readonly Failpoint[] = ['commit.frozen', 'commit.produced', 'commit.offsets-sent']
 
@@ -21,8 +24,7 @@ interface Scenario {
  * @throws when a key does not come to its exact sum
  */
 async function wakesUp(name: Failpoint, { busy, forgotten, options }: Scenario): Promise<void> {
-  const group = await CountingGroup.create(inject('kafkaBrokers'), { partitions: PARTITIONS })
-  try {
+  await withGroup(async (group) => {
     const zombie = group.start('a', { ...options, failpoint: { name, signal: 'SIGSTOP', nth: 5 } })
     const witness = group.start('b')
     await Promise.all([zombie.running(), witness.running()])
@@ -40,9 +42,7 @@ async function wakesUp(name: Failpoint, { busy, forgotten, options }: Scenario):
     await group.send(20)
     await group.exact()
     expect(zombie.lines.filter(({ level }) => level === 'error')).toEqual([])
-  } finally {
-    await group.close()
-  }
+  })
 }
 
 describe.concurrent('a process frozen past its session', () => {
@@ -66,8 +66,7 @@ describe.concurrent('a transaction that a killed process left open', () => {
   it.each(['commit.produced', 'commit.offsets-sent'] as const)(
     'at %s is ended by the survivor before it takes the tasks, not by the broker in its own time',
     async (name) => {
-      const group = await CountingGroup.create(inject('kafkaBrokers'), { partitions: PARTITIONS })
-      try {
+      await withGroup(async (group) => {
         const victim = group.start('a', { failpoint: { name, signal: 'SIGKILL', nth: 5 } })
         const survivor = group.start('b')
         await Promise.all([victim.running(), survivor.running()])
@@ -79,9 +78,7 @@ describe.concurrent('a transaction that a killed process left open', () => {
         expect(fenced).toBeGreaterThan(0)
         expect(fenced).toBeLessThan(told.lastIndexOf('tasks assigned'))
         await group.exact()
-      } finally {
-        await group.close()
-      }
+      })
     },
   )
 })

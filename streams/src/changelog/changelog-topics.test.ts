@@ -3,7 +3,7 @@ import { json, utf8 } from '../serde.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { keyValueStore, windowStore } from '../topology/stores.js'
 import { tumbling } from '../topology/windows.js'
-import { changelogSpecs } from './changelog-topics.js'
+import { changelogSpecs, unfitSettings } from './changelog-topics.js'
 
 const DAY_MS = 86_400_000
 
@@ -47,5 +47,43 @@ describe('the changelog', () => {
       { name: 'app-sums-changelog', partitions: 4, replicationFactor: 3 },
       { name: 'app-minutes-changelog', partitions: 12, replicationFactor: 3 },
     ])
+  })
+})
+
+describe('a changelog that was made or altered by somebody else', () => {
+  const [ofKeys, ofWindows] = builder.build().subTopologies.flatMap(({ stores }) => stores)
+  const [keysConfig, windowsConfig] = [sums!, minutes!].map(({ config }) => ({ 'retention.bytes': '-1', ...config }))
+  const unfit = (store: typeof ofKeys, config: Record<string, string>) =>
+    unfitSettings(store!, new Map(Object.entries(config)))
+
+  it('is fit as we make it, with longer retention, for ever, and when nothing is ever deleted', () => {
+    expect(unfit(ofKeys, keysConfig!)).toEqual([])
+    expect(unfit(ofWindows, windowsConfig!)).toEqual([])
+    expect(unfit(ofWindows, { ...windowsConfig, 'retention.ms': String(90 * DAY_MS) })).toEqual([])
+    expect(unfit(ofWindows, { ...windowsConfig, 'retention.ms': '-1' })).toEqual([])
+    expect(unfit(ofKeys, { ...keysConfig, 'delete.retention.ms': String(7 * DAY_MS), 'retention.ms': '1' })).toEqual([])
+    expect(unfit(ofWindows, { ...keysConfig })).toEqual([])
+  })
+
+  it.each([
+    ['keys are deleted by age', ofKeys, { 'cleanup.policy': 'delete' }, ['cleanup.policy=compact']],
+    ['keys are compacted and deleted', ofKeys, { 'cleanup.policy': 'compact,delete' }, ['cleanup.policy=compact']],
+    ['tombstones go too soon', ofKeys, { 'delete.retention.ms': '1000' }, [`delete.retention.ms=${DAY_MS}`]],
+    [
+      'windows go before the store lets them go',
+      ofWindows,
+      { 'retention.ms': String(2 * DAY_MS) },
+      [`retention.ms=${10 * DAY_MS}`],
+    ],
+    ['windows go by size', ofWindows, { 'retention.bytes': '1000000' }, ['retention.bytes=-1']],
+    [
+      'windows go by the time of the event',
+      ofWindows,
+      { 'message.timestamp.type': 'CreateTime' },
+      ['message.timestamp.type=LogAppendTime'],
+    ],
+  ])('is not when %s', (_, store, altered, needed) => {
+    const config = store === ofKeys ? keysConfig : windowsConfig
+    expect(unfit(store, { ...config, ...altered } as Record<string, string>)).toEqual(needed)
   })
 })

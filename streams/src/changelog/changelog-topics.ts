@@ -41,3 +41,33 @@ function retention(store: StoreSpec): Record<string, string> {
   if (store.kind === 'key-value') return { 'cleanup.policy': 'compact' }
   return { 'cleanup.policy': 'compact,delete', 'retention.ms': String(store.retentionMs + WEEK_MS) }
 }
+
+/** What unfitSettings looks at. */
+export const SETTINGS_THAT_DELETE = [
+  'cleanup.policy',
+  'delete.retention.ms',
+  'retention.ms',
+  'retention.bytes',
+  'message.timestamp.type',
+]
+
+/**
+ * Of a changelog that somebody else made or altered: the settings, as key=value, that it needs so that the broker deletes
+ * nothing that the store still has. A store that is to keep windows for longer than before needs a longer retention too.
+ * @param config the topic's SETTINGS_THAT_DELETE
+ */
+export function unfitSettings(store: StoreSpec, config: ReadonlyMap<string, string | null>): string[] {
+  const policies = config.get('cleanup.policy')?.split(',') ?? []
+  const unfit: string[] = []
+  if (policies.includes('compact') && Number(config.get('delete.retention.ms')) < DELETE_RETENTION_MS) {
+    unfit.push(`delete.retention.ms=${DELETE_RETENTION_MS}`)
+  }
+  if (!policies.includes('delete')) return unfit
+  if (store.kind === 'key-value') return ['cleanup.policy=compact', ...unfit]
+
+  const retentionMs = Number(config.get('retention.ms'))
+  if (retentionMs >= 0 && retentionMs < store.retentionMs) unfit.push(`retention.ms=${store.retentionMs + WEEK_MS}`)
+  if (config.get('retention.bytes') !== '-1') unfit.push('retention.bytes=-1')
+  if (config.get('message.timestamp.type') !== 'LogAppendTime') unfit.push('message.timestamp.type=LogAppendTime')
+  return unfit
+}

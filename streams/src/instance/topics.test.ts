@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { KafkaAdmin, TopicSpec } from '../kafka/admin.js'
 import type { KafkaClient } from '../kafka/client.js'
+import { KafkaError } from '../kafka/errors.js'
 import { utf8 } from '../serde.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { keyValueStore } from '../topology/stores.js'
@@ -23,17 +24,25 @@ const topology = builder.build()
 
 const WHOLE = { trades: 2, orders: 3, out: 5, copies: 5, dead: 1 }
 
-/** A cluster with these topics and partitions. */
-function clusterOf(topics: Record<string, number>) {
+const FIT = { 'cleanup.policy': 'compact', 'delete.retention.ms': '86400000' }
+
+/** A cluster with these topics and partitions, and these settings of the changelog. */
+function clusterOf(topics: Record<string, number>, config: Record<string, string> | Error = FIT) {
   const created: TopicSpec[] = []
   const watched: string[] = []
   const describeTopics = async (names: readonly string[]) =>
     names.flatMap((name) => (topics[name] === undefined ? [] : [{ name, topicId: 'id', partitions: topics[name] }]))
   const createTopics = async (specs: readonly TopicSpec[]) => (created.push(...specs), [])
   const watchTopics = async (names: readonly string[]) => void watched.push(...names)
-  const admin = { describeTopics, createTopics } as Partial<KafkaAdmin> as KafkaAdmin
-  const client = { watchTopics } as Partial<KafkaClient> as KafkaClient
-  return { admin, created, watched, prepare: () => prepareTopics({ client, admin }, 'app', topology, 3) }
+  const topicConfigs = async (names: readonly string[]) => {
+    if (config instanceof Error) throw config
+    return new Map(names.map((name) => [name, new Map(Object.entries(config))]))
+  }
+  const warned: string[] = []
+  const log = { warn: (_: object, message: string) => void warned.push(message) }
+  const admin = { describeTopics, createTopics, topicConfigs } as Partial<KafkaAdmin> as KafkaAdmin
+  const client = { watchTopics, log } as Partial<KafkaClient> as KafkaClient
+  return { admin, created, watched, warned, prepare: () => prepareTopics({ client, admin }, 'app', topology, 3) }
 }
 
 describe('before an application starts', () => {
@@ -55,6 +64,24 @@ describe('before an application starts', () => {
     const { prepare, created } = clusterOf(topics as Record<string, number>)
     await expect(prepare()).rejects.toMatchObject({ code: 'TOPICS', message: expect.stringMatching(message) as string })
     expect(created).toEqual([])
+  })
+})
+
+describe('a changelog that is there already', () => {
+  const there = { ...WHOLE, 'app-last-changelog': 2 }
+
+  it('stops it when Kafka would delete from it, with what to set', async () => {
+    const { prepare } = clusterOf(there, { ...FIT, 'cleanup.policy': 'delete' })
+    await expect(prepare()).rejects.toMatchObject({
+      code: 'TOPICS',
+      message: expect.stringMatching(/app-last-changelog .*Set cleanup\.policy=compact \(kafka-configs/) as string,
+    })
+  })
+
+  it('is taken as it is, and that is told, when its settings are not for us to see', async () => {
+    const { prepare, warned } = clusterOf(there, KafkaError.named('TOPIC_AUTHORIZATION_FAILED', {}))
+    await expect(prepare()).resolves.toHaveLength(5)
+    expect(warned).toMatchObject([/not checked/])
   })
 })
 

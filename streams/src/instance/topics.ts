@@ -1,7 +1,8 @@
-import { changelogSpecs } from '../changelog/changelog-topics.js'
+import { changelogSpecs, changelogTopic, SETTINGS_THAT_DELETE, unfitSettings } from '../changelog/changelog-topics.js'
 import { StreamsError } from '../errors.js'
 import type { KafkaAdmin, TopicSpec } from '../kafka/admin.js'
 import type { KafkaClient } from '../kafka/client.js'
+import { isKafkaError } from '../kafka/errors.js'
 import type { Topology } from '../topology/topology.js'
 
 /** Every task of an application, which follows from the topology and the partitions of its input topics. */
@@ -40,7 +41,8 @@ export async function prepareTopics(
     partitionsOf.set(id, counts[0]!)
   }
   const changelogs = changelogSpecs(applicationId, topology, partitionsOf, replicationFactor)
-  await checkPartitions(admin, changelogs)
+  const there = await checkPartitions(admin, changelogs)
+  await checkSettings({ client, admin }, applicationId, topology, there)
   await admin.createTopics(changelogs)
   await client.watchTopics([...external, ...changelogs.map(({ name }) => name)])
 
@@ -51,8 +53,11 @@ export async function prepareTopics(
   )
 }
 
-/** A changelog has as many partitions as its task's inputs, or state and input no longer belong together. */
-async function checkPartitions(admin: KafkaAdmin, changelogs: readonly TopicSpec[]): Promise<void> {
+/**
+ * A changelog has as many partitions as its task's inputs, or state and input no longer belong together.
+ * @returns those that are there already
+ */
+async function checkPartitions(admin: KafkaAdmin, changelogs: readonly TopicSpec[]): Promise<string[]> {
   const found = await admin.describeTopics(changelogs.map(({ name }) => name))
   for (const { name, partitions } of found) {
     const needed = changelogs.find((spec) => spec.name === name)!.partitions
@@ -63,6 +68,37 @@ async function checkPartitions(admin: KafkaAdmin, changelogs: readonly TopicSpec
         `lie on other partitions than their state. Read a topic with ${partitions} partitions, or start over with ` +
         `'streams reset'`,
       { topic: name },
+    )
+  }
+  return found.map(({ name }) => name)
+}
+
+/** What the broker deletes of a changelog is missing when the state is restored, and nobody would notice. */
+async function checkSettings(
+  { client, admin }: { client: KafkaClient; admin: KafkaAdmin },
+  applicationId: string,
+  topology: Topology,
+  there: readonly string[],
+): Promise<void> {
+  const configs = await admin.topicConfigs(there, SETTINGS_THAT_DELETE).catch((error: unknown) => {
+    if (!isKafkaError(error, 'TOPIC_AUTHORIZATION_FAILED')) throw error
+    client.log.warn(
+      { error: error.message },
+      'the settings of the changelogs are not checked: that is not allowed to us',
+    )
+    return new Map<string, never>()
+  })
+  for (const store of topology.subTopologies.flatMap(({ stores }) => stores)) {
+    const topic = changelogTopic(applicationId, store.name)
+    const config = configs.get(topic)
+    const unfit = config === undefined ? [] : unfitSettings(store, config)
+    if (unfit.length === 0) continue
+    throw new StreamsError(
+      'TOPICS',
+      `changelog ${topic} has settings under which Kafka deletes state that is still needed. Set ${unfit.join(' and ')} ` +
+        `(kafka-configs --alter --topic ${topic} --add-config ...). What it has deleted already is missing in a restore: ` +
+        `if you cannot rule that out, start over with 'streams reset'`,
+      { topic },
     )
   }
 }

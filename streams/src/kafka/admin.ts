@@ -2,6 +2,7 @@ import { askCoordinator, patiently } from './admin-calls.js'
 import type { Broker, KafkaClient } from './client.js'
 import { KafkaError, failOn } from './errors.js'
 import type { IsolationLevel } from './fetched-chunk.js'
+import { describeTopicConfigs } from './protocol/describe-configs.js'
 import { deleteGroups, describeGroups, leaveGroup, type DescribedMember } from './protocol/groups.js'
 import { listOffsetsRequest, type OffsetAt } from './protocol/list-offsets.js'
 import { metadata, type TopicMetadata } from './protocol/metadata.js'
@@ -120,6 +121,22 @@ export class KafkaAdmin {
   async describeTopics(names: readonly string[]): Promise<TopicDescription[]> {
     if (names.length === 0) return []
     return (await patiently(this.#client, () => this.#topicMetadata(names))).map(asDescription)
+  }
+
+  /**
+   * These settings of each topic, as they hold: its own or the brokers'. Fails with TOPIC_AUTHORIZATION_FAILED where one may
+   * not see them.
+   */
+  async topicConfigs(
+    topics: readonly string[],
+    keys: readonly string[],
+  ): Promise<Map<string, ReadonlyMap<string, string | null>>> {
+    if (topics.length === 0) return new Map()
+    return patiently(this.#client, async () => {
+      const answer = await this.#client.send(await this.#client.anyBroker(), describeTopicConfigs(topics, keys))
+      for (const { name, errorCode, errorMessage } of answer.topics) failOn(errorCode, { topic: name }, errorMessage)
+      return new Map(answer.topics.map(({ name, config }) => [name, config]))
+    })
   }
 
   async #topicMetadata(names: readonly string[] | null): Promise<TopicMetadata[]> {

@@ -162,6 +162,20 @@ export class CountingGroup {
     return group
   }
 
+  /** A group for as long as the work takes. */
+  static async during(
+    brokers: string,
+    size: { partitions?: number; keys?: number },
+    work: (group: CountingGroup) => Promise<void>,
+  ): Promise<void> {
+    const group = await CountingGroup.create(brokers, size)
+    try {
+      await work(group)
+    } finally {
+      await group.close()
+    }
+  }
+
   start(instance: string, options: AppOptions = {}): CountingProcess {
     const { failpoint, standbys, acceptableLag, unfenced, guarantee, queries, engine = 'leveldb', disk } = options
     const { name, signal, nth = 1 } = failpoint ?? {}

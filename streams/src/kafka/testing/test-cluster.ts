@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Socket } from 'node:net'
-import { Kafka, logLevel, type Admin, type Producer } from 'kafkajs'
+import { ConfigResourceTypes, Kafka, logLevel, type Admin, type Producer } from 'kafkajs'
 import { KafkaClient } from '../client.js'
 import type { KafkaLog } from '../config.js'
 import type { FetchedChunk, IsolationLevel } from '../fetched-chunk.js'
@@ -98,6 +98,13 @@ export class TestCluster {
     const admin = await this.admin()
     await admin.createPartitions({ topicPartitions: [{ topic, count }] })
     await until(() => this.#isLed(admin, topic, count), `topic ${topic} has ${count} partitions`)
+  }
+
+  /** Gives a topic these settings, and no other of its own. */
+  async configure(topic: string, config: Record<string, string>): Promise<void> {
+    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+    const resources = [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries }]
+    await (await this.admin()).alterConfigs({ validateOnly: false, resources })
   }
 
   async deleteRecords(topic: string, partition: number, before: number): Promise<void> {
