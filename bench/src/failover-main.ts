@@ -13,13 +13,15 @@ import { summary } from './percentiles.js'
 /**
  * Kills and freezes the processes of an application one after the other, under load, and measures from each kill on how
  * long it takes until the victim's keys are answered again (by a standby) and until they are processed again (an active
- * answers with records that were sent after the kill). In the end every sum must be exact.
+ * answers with records that were sent after the kill). In the end every sum must be exact. With --restart each is killed
+ * and started again at once, where it was, as a supervisor would.
  */
 const { values: options } = parseArgs({
   options: {
     kills: { type: 'string', default: '50' },
     processes: { type: 'string', default: '3' },
     partitions: { type: 'string', default: '6' },
+    restart: { type: 'boolean', default: false },
     /** host:port of a running broker; without it one is started */
     brokers: { type: 'string' },
   },
@@ -30,8 +32,8 @@ const [kills, processes, partitions] = [options.kills, options.processes, option
   number,
 ]
 const KEYS = 60
-const SIGNALS = ['SIGKILL', 'SIGSTOP'] as const
-type Signal = (typeof SIGNALS)[number]
+type Signal = 'SIGKILL' | 'SIGSTOP'
+const SIGNALS: readonly Signal[] = options.restart ? ['SIGKILL'] : ['SIGKILL', 'SIGSTOP']
 const log = { debug: () => undefined, info: () => undefined, warn: console.warn, error: console.error }
 
 interface Outage {
@@ -65,18 +67,21 @@ async function measure(brokers: string): Promise<void> {
     for (let n = 0; n < kills; n++) {
       await settled(client, running)
       const name = `p${n % processes}`
-      const outage = await kill(client, group, running.get(name)!, SIGNALS[n % SIGNALS.length]!)
-      outages.push(outage)
-      if (outage.signal === 'SIGSTOP') running.get(name)!.signal('SIGCONT')
-      else running.set(name, start(name))
+      const [victim, signal] = [running.get(name)!, SIGNALS[n % SIGNALS.length]!]
+      const outage = await outageAfter(client, group, victim, async () => {
+        if (!options.restart) return victim.signal(signal)
+        await victim.end(signal)
+        running.set(name, start(name))
+      })
+      outages.push({ signal, ...outage })
+      if (signal === 'SIGSTOP') victim.signal('SIGCONT')
+      else if (!options.restart) running.set(name, start(name))
       const told = [outage.answeredMs, outage.processedMs].map((sample) =>
         Math.max(...sample)
           .toFixed(0)
           .padStart(6),
       )
-      console.log(
-        `${String(n + 1).padStart(3)} ${name} ${outage.signal}  answered${told[0]!} ms  processed${told[1]!} ms`,
-      )
+      console.log(`${String(n + 1).padStart(3)} ${name} ${signal}  answered${told[0]!} ms  processed${told[1]!} ms`)
     }
     await settled(client, running)
     await stopLoad()
@@ -115,18 +120,18 @@ async function settled(client: QueryClient, running: ReadonlyMap<string, Countin
   }
 }
 
-async function kill(
+async function outageAfter(
   client: QueryClient,
   group: CountingGroup,
   victim: CountingProcess,
-  signal: Signal,
-): Promise<Outage> {
+  strike: () => Promise<void> | void,
+): Promise<Omit<Outage, 'signal'>> {
   const owned = client.routing().tasks.filter(({ active }) => active === victim.instance)
   const keys = owned.map(({ partition }) => keyIn(partition))
-  const outage: Outage = { signal, answeredMs: [], processedMs: [], queriesMs: [], failed: 0 }
+  const outage = { answeredMs: [] as number[], processedMs: [] as number[], queriesMs: [] as number[], failed: 0 }
   const view = client.keyValue(sums)
   const killedAtMs = performance.now()
-  victim.signal(signal)
+  await strike()
   // What is more than this was sent, and so processed, afterwards.
   const sentBefore = group.sent + 1
   await Promise.all(
@@ -162,12 +167,10 @@ function print(outages: readonly Outage[], records: number): void {
   const all = (signal: Signal | undefined, sample: (outage: Outage) => readonly number[]) =>
     summary(outages.filter((outage) => signal === undefined || outage.signal === signal).flatMap(sample))
   const failed = outages.reduce((sum, outage) => sum + outage.failed, 0)
-  const rows: [string, Signal | undefined][] = [
-    ['kill -9', 'SIGKILL'],
-    ['SIGSTOP', 'SIGSTOP'],
-    ['all', undefined],
-  ]
-  console.log(`\n${outages.length} kills of ${processes} processes with ${partitions} partitions, session timeout 6 s`)
+  const rows: [string, Signal | undefined][] = SIGNALS.map((signal) => [signal, signal])
+  if (rows.length > 1) rows.push(['all', undefined])
+  const how = options.restart ? 'kills, each started again at once,' : 'kills'
+  console.log(`\n${outages.length} ${how} of ${processes} processes with ${partitions} partitions, session timeout 6 s`)
   for (const [name, signal] of rows) {
     console.log(`answered again   ${name.padEnd(8)} ${all(signal, (outage) => outage.answeredMs)}`)
   }

@@ -7,7 +7,7 @@ const BENCHMARKS: Readonly<Record<string, { summary: string; run(): Promise<unkn
   },
   failover: {
     summary:
-      'how long until the keys of a killed process are answered, and processed, again (--kills, --processes, --partitions, --brokers)',
+      'how long until the keys of a killed process are answered, and processed, again (--kills, --restart, --processes, --partitions, --brokers)',
     run: () => import('./failover-main.js'),
   },
 }

@@ -196,7 +196,7 @@ describe('an application', () => {
   it('begins at the beginning when nothing was ever committed, whatever an aborted transaction left in the changelog', async () => {
     const admin = new KafkaAdmin(client)
     const changelog = `${run}-sums-changelog`
-    await admin.createTopics([{ name: changelog, partitions: PARTITIONS }])
+    await admin.createTopics([{ name: changelog, partitions: PARTITIONS, config: { 'cleanup.policy': 'compact' } }])
     const dead = new TransactionalProducer(client, { transactionalId: `${run}-dead`, transactionTimeoutMs: 10_000 })
     await dead.init()
     const records = new RecordAccumulator()

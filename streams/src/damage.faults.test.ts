@@ -211,7 +211,7 @@ describe('a state directory', () => {
       expect(second.lines, 'it asked Kafka for nothing').toEqual([
         expect.objectContaining({
           message: 'could not start',
-          reason: expect.stringMatching(/^another process uses the state directory .*STATE_DIR of its own/) as string,
+          reason: expect.stringMatching(/^another process uses the state directory .*stateDir of its own/) as string,
         }),
       ])
       await group.send(3)

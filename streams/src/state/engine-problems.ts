@@ -62,10 +62,10 @@ export function unusable(what: string, directory: string, error: unknown, task?:
 }
 
 function remedyFor(error: unknown, problem: string): string {
-  if (isLocked(error)) return 'another process has it open: stop that one, or give each process a STATE_DIR of its own'
+  if (isLocked(error)) return 'another process has it open: stop that one, or give each process a stateDir of its own'
   if (FULL.test(problem))
     return 'the disk is full: free some space there and start again; nothing is lost, what was not stored yet is replayed'
-  if (DENIED.test(problem)) return 'let the user of this process write there, or set another STATE_DIR'
+  if (DENIED.test(problem)) return 'let the user of this process write there, or set another stateDir'
   if (TOO_MANY_FILES.test(problem)) return 'raise the limit of open files (ulimit -n) and start again'
   return 'check the disk; if it is sound, delete that directory, and it is restored from its changelogs'
 }

@@ -37,7 +37,7 @@ describe('a state directory', () => {
       await once(first.stdout, 'data')
       await expect(openDirectory()).rejects.toMatchObject({
         code: 'LOCKED',
-        message: expect.stringMatching(/give each process a STATE_DIR of its own, or stop that one/) as string,
+        message: expect.stringMatching(/give each process a stateDir of its own, or stop that one/) as string,
       })
     } finally {
       first.stdin.end()
@@ -64,7 +64,7 @@ describe('a state directory', () => {
     await writeFile(join(root, 'app'), '')
     await expect(openDirectory()).rejects.toMatchObject({
       code: 'STATE',
-      message: expect.stringContaining('set another STATE_DIR') as string,
+      message: expect.stringContaining('set another stateDir') as string,
     })
   })
 

@@ -115,7 +115,7 @@ export class StateDirectory {
     if (!isLocked(error)) return unusable('the state', this.#root, error)
     return new StreamsError(
       'LOCKED',
-      `another process uses the state directory ${this.#root}: give each process a STATE_DIR of its own, or stop that one`,
+      `another process uses the state directory ${this.#root}: give each process a stateDir of its own, or stop that one`,
     )
   }
 }

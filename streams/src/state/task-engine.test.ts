@@ -235,6 +235,6 @@ describe('a directory that cannot be used', () => {
   it('is named, with what to do, when a file stands in its place', async () => {
     await writeFile(directory, '')
     await expect(openState()).rejects.toMatchObject({ code: 'STATE' })
-    await expect(openState(undefined, join(directory, 'below'))).rejects.toThrow('set another STATE_DIR')
+    await expect(openState(undefined, join(directory, 'below'))).rejects.toThrow('set another stateDir')
   })
 })
