@@ -68,7 +68,12 @@ async function fill(): Promise<void> {
 
 async function restore(run: number, topicId: string, ends: ReadonlyMap<number, number>): Promise<void> {
   const restores = new RestoreProgress()
-  const reader = new ChangelogReader(client, { log, restores, onStandbyFailure: (_task, error) => log.error(error) })
+  const reader = new ChangelogReader(client, {
+    log,
+    restores,
+    onStandbyWritten: async () => undefined,
+    onStandbyFailure: (_task, error) => log.error(error),
+  })
   const states = await Promise.all(
     [...ends.keys()].map(async (partition) => {
       const make = options.engine === 'memory' ? () => new MemoryEngine() : (where: string) => new LevelDbEngine(where)

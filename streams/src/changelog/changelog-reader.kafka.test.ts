@@ -15,6 +15,7 @@ let topic = ''
 let reader: ChangelogReader
 let events: RestoreEvent[] = []
 const failures: [string, unknown][] = []
+const written: [task: string, changes: number][] = []
 const never = new AbortController().signal
 
 beforeEach(async () => {
@@ -23,6 +24,7 @@ beforeEach(async () => {
   topic = await kafka.topic(2)
   events = []
   failures.length = 0
+  written.length = 0
   const restores = new RestoreProgress()
   restores.listen((event) => events.push(event))
   reader = newReader(restores)
@@ -33,8 +35,9 @@ afterEach(async () => {
 })
 
 function newReader(restores = new RestoreProgress()): ChangelogReader {
+  const onStandbyWritten = async (task: string, changes: number) => void written.push([task, changes])
   const onStandbyFailure = (task: string, error: unknown) => void failures.push([task, error])
-  return new ChangelogReader(kafka.client, { log: kafka.log, restores, onStandbyFailure })
+  return new ChangelogReader(kafka.client, { log: kafka.log, restores, onStandbyWritten, onStandbyFailure })
 }
 
 /** Commits keys with this value, as a task does; or leaves what an aborted transaction leaves. */
@@ -161,6 +164,7 @@ describe('a standby', () => {
     await until(() => valueIn(state, 'key 0') === '2', 'it has the second commit')
     await until(() => reader.currentAtMs(state.taskId) > before, 'it is known to be current later')
     await until(() => reader.lagOf(state.taskId) === 0, 'nothing is left to replay')
+    expect(written.reduce((sum, [, changes]) => sum + changes, 0)).toBe(20)
     await reader.forget(state.taskId)
     await write(0, 10, '3')
     expect(valueIn(state, 'key 0')).toBe('2')

@@ -26,6 +26,8 @@ export interface ChangelogReaderOptions {
   log: KafkaLog
   /** Told how each restore goes on. */
   restores: RestoreProgress
+  /** A piece of changelog was written to a standby: so many entries. Nothing else is until this has ended. */
+  onStandbyWritten(taskId: string, changes: number): Promise<void>
   /** A standby cannot be kept up: its engine failed, or its changelog no longer has what comes next. */
   onStandbyFailure(taskId: string, error: unknown): void
 }
@@ -265,7 +267,7 @@ export class ChangelogReader {
     if (next > chunk.fetchOffset) await state.replay({ store, changes: writes, position: next, progress })
     noteCurrent(followed, next, { offset: chunk.highWatermark, atMs: chunk.askedAtMs! })
     const restore = this.#restores.get(state.taskId)
-    if (restore === undefined) return
+    if (restore === undefined) return this.#options.onStandbyWritten(state.taskId, writes.length)
     restore.restored += records
     if (next >= followed.endOffset) restore.open.delete(followed)
     this.#tell(restore, records)

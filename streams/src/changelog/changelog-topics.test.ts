@@ -39,6 +39,7 @@ describe('the changelog', () => {
       'cleanup.policy': 'compact,delete',
       'delete.retention.ms': String(DAY_MS),
       'retention.ms': String((3 + 7) * DAY_MS),
+      'retention.bytes': '-1',
     })
   })
 
@@ -52,13 +53,13 @@ describe('the changelog', () => {
 
 describe('a changelog that was made or altered by somebody else', () => {
   const [ofKeys, ofWindows] = builder.build().subTopologies.flatMap(({ stores }) => stores)
-  const [keysConfig, windowsConfig] = [sums!, minutes!].map(({ config }) => ({ 'retention.bytes': '-1', ...config }))
+  const [keysConfig, windowsConfig] = [sums!.config!, minutes!.config!]
   const unfit = (store: typeof ofKeys, config: Record<string, string>) =>
     unfitSettings(store!, new Map(Object.entries(config)))
 
   it('is fit as we make it, with longer retention, for ever, and when nothing is ever deleted', () => {
-    expect(unfit(ofKeys, keysConfig!)).toEqual([])
-    expect(unfit(ofWindows, windowsConfig!)).toEqual([])
+    expect(unfit(ofKeys, keysConfig)).toEqual([])
+    expect(unfit(ofWindows, windowsConfig)).toEqual([])
     expect(unfit(ofWindows, { ...windowsConfig, 'retention.ms': String(90 * DAY_MS) })).toEqual([])
     expect(unfit(ofWindows, { ...windowsConfig, 'retention.ms': '-1' })).toEqual([])
     expect(unfit(ofKeys, { ...keysConfig, 'delete.retention.ms': String(7 * DAY_MS), 'retention.ms': '1' })).toEqual([])

@@ -39,7 +39,12 @@ export function changelogSpecs(
 
 function retention(store: StoreSpec): Record<string, string> {
   if (store.kind === 'key-value') return { 'cleanup.policy': 'compact' }
-  return { 'cleanup.policy': 'compact,delete', 'retention.ms': String(store.retentionMs + WEEK_MS) }
+  return {
+    'cleanup.policy': 'compact,delete',
+    'retention.ms': String(store.retentionMs + WEEK_MS),
+    // The brokers may have one for all topics, and windows that are kept must not go by size.
+    'retention.bytes': '-1',
+  }
 }
 
 /** What unfitSettings looks at. */

@@ -22,6 +22,11 @@ export function planText(plan: ResetPlan): string[] {
       ? []
       : list('left alone, for they fit another group better', othersTopics.map(other))),
     ...(looksAtLocal ? list('local state to be deleted', directories) : ['local state: not looked at (--state-dir)']),
+    ...(target.kind === 'none'
+      ? [
+          'delete the state directories that are not named here yourself: tasks without stores would go on where they end',
+        ]
+      : []),
   ]
 }
 

@@ -29,7 +29,8 @@ const GONE_POLL_MS = 100
  * 2. Take away the committed offsets of internal topics, while the topics are still known to the broker. Made anew they
  *    begin at 0, and an old offset would skip what is in them. Crash after: as 1.
  * 3. Delete the internal topics. Crash in between: some are gone; the mark holds. State on other machines belongs to
- *    topic ids that do not exist any more and is dropped by its instance.
+ *    topic ids that do not exist any more and is dropped by its instance, but for tasks without stores, which go on where
+ *    their state ends if the group has no offsets: with `none` those who reset are told to delete it.
  * 4. Delete the local state. Crash in between: an engine may be torn; the mark holds.
  * 5. Commit the offsets without the mark, or delete the group for `none`. Crash before: as 4. After: done.
  *

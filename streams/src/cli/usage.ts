@@ -32,7 +32,8 @@ export const RESET_USAGE = `streams reset --application-id ID (--brokers H:P[,H:
 
 ${CONNECTION}
   --state-dir DIR      the application's stateDir on this machine; may be given several times. State on other machines
-                       is dropped by itself when they start, because it belongs to changelogs that are gone
+                       is dropped by itself when they start, because it belongs to changelogs that are gone; with
+                       --to none delete it yourself: a task without stores would go on where it ends
   --to WHERE           where the application begins again:
                        earliest         the oldest records there are (default)
                        latest           what comes from now on

@@ -395,10 +395,11 @@ export class StreamInstance {
    */
   #tellWarm(): void {
     const nowMs = performance.now()
-    if (nowMs < this.#tellWarmAtMs || !this.#tasks.isWarm) return
     const tasks = this.#place.role.warmup
     // Told in vain: the group has more to do than to decide again and again.
-    if (tasks.join() !== this.#toldWarm) this.#warmBackoff.reset()
+    const isNews = tasks.join() !== this.#toldWarm
+    if ((!isNews && nowMs < this.#tellWarmAtMs) || !this.#tasks.isWarm) return
+    if (isNews) this.#warmBackoff.reset()
     this.#toldWarm = tasks.join()
     this.#tellWarmAtMs = nowMs + this.#warmBackoff.next()
     this.#options.log.info({ tasks }, 'ready to take over tasks')

@@ -87,6 +87,10 @@ export class TaskManager {
     this.#reader = new ChangelogReader(options.client, {
       log: options.log,
       restores: options.restores,
+      onStandbyWritten: async (taskId, changes) => {
+        const expired = await this.#tasks.get(taskId)?.expireStandby(changes)
+        options.metrics.expired.inc(expired ?? 0)
+      },
       onStandbyFailure: (taskId, error) => this.#giveUpStandby(taskId, error),
     })
   }

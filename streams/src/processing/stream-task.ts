@@ -39,6 +39,8 @@ export class StreamTask {
   #processor: TaskProcessor
   #expiry: Expiry
   #unpersisted: FrozenTask['changes'] = NO_CHANGES
+  /** Entries written since expire() was called last. */
+  #changed = 0
   status: TaskStatusName = 'CREATED'
   /** performance.now() when the last record was processed, or when it began to run: what quiet time is counted from. */
   lastRecordAtMs = 0
@@ -56,7 +58,7 @@ export class StreamTask {
     this.id = `${options.subTopology.id}_${options.partition}`
     this.state = new TaskState(this.id, options.directory, options.bootId, options.makeEngine)
     this.#processor = this.#makeProcessor()
-    this.#expiry = this.#makeExpiry()
+    this.#expiry = this.#makeExpiry(this.#processor.clock)
   }
 
   get processor(): TaskProcessor {
@@ -88,7 +90,7 @@ export class StreamTask {
     await this.#processor.reset(inputs, clock)
     this.#committedClock.restore(clock)
     this.#unpersisted = NO_CHANGES
-    this.#expiry = this.#makeExpiry()
+    this.#expiry = this.#makeExpiry(this.#processor.clock)
     this.lastRecordAtMs = nowMs
     this.stale = false
     this.complete = true
@@ -105,6 +107,7 @@ export class StreamTask {
   standBy(): void {
     this.#processor.clear()
     this.#unpersisted = NO_CHANGES
+    this.#expiry = this.#makeExpiry(this.#committedClock)
     this.stale = true
     this.status = 'STANDBY'
   }
@@ -125,6 +128,7 @@ export class StreamTask {
   async persist({ changes, progress }: FrozenTask, positions: ReadonlyMap<string, number>): Promise<void> {
     await this.state.persist({ changes, positions, progress })
     this.#unpersisted = NO_CHANGES
+    for (const written of changes.values()) this.#changed += written.length
     this.#processor.persisted()
   }
 
@@ -133,7 +137,20 @@ export class StreamTask {
    * @returns how many windows were dropped
    */
   expire(): Promise<number> {
-    return this.#expiry.run()
+    const changed = this.#changed
+    this.#changed = 0
+    return this.#expiry.run(changed)
+  }
+
+  /**
+   * The same for a standby, to be called between two pieces of its changelogs: nobody writes there that windows are gone.
+   * @param changed entries that the last piece brought
+   */
+  async expireStandby(changed: number): Promise<number> {
+    const { progress } = this.state
+    if (this.status !== 'STANDBY' || progress === undefined) return 0
+    this.#committedClock.restore(progress.clock)
+    return this.#expiry.dropWindows(changed)
   }
 
   /** What its stores hold, for one query: what is committed, or also what it has processed since. */
@@ -158,9 +175,8 @@ export class StreamTask {
     await this.state.close(Date.now() - sinceMs)
   }
 
-  #makeExpiry(): Expiry {
-    const { clock, graph } = this.#processor
-    return new Expiry({ clock, stores: graph.stores, state: this.state })
+  #makeExpiry(clock: TaskClock): Expiry {
+    return new Expiry({ clock, stores: this.#processor.graph.stores, state: this.state })
   }
 
   #distrust(): void {

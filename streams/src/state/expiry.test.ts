@@ -40,35 +40,46 @@ function createTopology(closedAfterMs = HOUR) {
   return builder.build()
 }
 
+/** A task whose engine has windows of the first hours, as a changelog still has them: it lets them go a week later. */
+async function taskWithWindows(hours: number): Promise<{ task: StreamTask; engine: MemoryEngine }> {
+  const engine = new MemoryEngine()
+  const nothing = () => undefined
+  const task = new StreamTask({
+    subTopology: createTopology().subTopologies[0]!,
+    partition: 0,
+    directory: '',
+    bootId: 'boot',
+    makeEngine: () => engine,
+    budget: new CacheBudget(1 << 20),
+    output: { append: nothing, deadLetter: nothing, late: nothing } as never,
+  })
+  await task.open()
+  await engine.write(Array.from({ length: hours }, (_, n) => ({ key: windowOf('a', n * HOUR), value: WINDOW })))
+  return { task, engine }
+}
+
+const WINDOW = storedWindowCodec(json<number>()).encode({ startMs: 0, value: 1, closed: true, revision: 0 })
+const windowOf = (key: string, startMs: number) =>
+  Buffer.concat([storePrefix('counts'), windowKey(Buffer.from(key), startMs)])
+const clockAt = (atMs: number) => JSON.stringify({ streamTimeMs: atMs, closingClockMs: atMs, passedMs: atMs })
+
+async function windowsIn(engine: MemoryEngine): Promise<number[]> {
+  const hours: number[] = []
+  for await (const [key] of engine.entries(storeRange('counts'))) hours.push(windowStartOf(key) / HOUR)
+  return hours
+}
+
+/** Of a store in this engine, with a clock that the test sets. */
+function expiryOf(engine: MemoryEngine, clock = { streamTimeMs: 10 * HOUR, closingClockMs: 10 * HOUR }): Expiry {
+  const store = new WindowStore(counts, engine, new CacheBudget(1 << 20))
+  const remove = (keys: readonly Buffer[]) => engine.write(keys.map((key) => ({ key, value: undefined })))
+  return new Expiry({ stores: new Map([['counts', store]]), clock, state: { remove } })
+}
+
 describe('windows past their retention', () => {
   it('that a restore has brought back are not shown, not merged, and dropped after the next commit', async () => {
-    const engine = new MemoryEngine()
-    const codec = storedWindowCodec(json<number>())
-    const prefix = storePrefix('counts')
-    const appended: string[] = []
-    const task = new StreamTask({
-      subTopology: createTopology().subTopologies[0]!,
-      partition: 0,
-      directory: '',
-      bootId: 'boot',
-      makeEngine: () => engine,
-      budget: new CacheBudget(1 << 20),
-      output: {
-        append: (_topic: string, _key: Buffer, value: Buffer) => appended.push(value.toString()),
-        deadLetter: () => undefined,
-        late: () => undefined,
-      } as never,
-    })
-    await task.open()
-    // What a changelog still has: it lets windows go a week after the store does.
-    await engine.write(
-      Array.from({ length: 10 }, (_, n) => ({
-        key: Buffer.concat([prefix, windowKey(Buffer.from('a'), n * HOUR)]),
-        value: codec.encode({ startMs: n * HOUR, value: 1, closed: true, revision: 0 }),
-      })),
-    )
-    const clock = JSON.stringify({ streamTimeMs: 9.5 * HOUR, closingClockMs: 9.5 * HOUR, passedMs: 9.5 * HOUR })
-    await task.start(new Map([['in', 0]]), clock, 0)
+    const { task, engine } = await taskWithWindows(10)
+    await task.start(new Map([['in', 0]]), clockAt(9.5 * HOUR), 0)
     task.status = 'RUNNING'
     const shown = async () =>
       (
@@ -100,40 +111,57 @@ describe('windows past their retention', () => {
     task.committed(frozen)
     await task.persist(frozen, new Map())
     expect(await task.expire()).toBe(7)
-    const left: number[] = []
-    for await (const [key] of engine.entries(storeRange('counts'))) left.push(windowStartOf(key) / HOUR)
-    expect(left).toEqual([7, 8, 9])
+    expect(await windowsIn(engine)).toEqual([7, 8, 9])
     expect(await shown()).toEqual([7, 8, 9])
+  })
+
+  it('are dropped by a standby, too: nobody tells it that they are gone', async () => {
+    const { task, engine } = await taskWithWindows(10)
+    task.state.begin('counts', 'topic-id', 0)
+    task.standBy()
+    const replay = (position: number, atMs: number) =>
+      task.state.replay({
+        store: 'counts',
+        changes: [{ key: windowKey(Buffer.from('b'), 9 * HOUR), value: WINDOW }],
+        position,
+        progress: atMs > 0 ? { inputs: { in: position }, clock: clockAt(atMs) } : null,
+      })
+    await replay(1, 0)
+    expect(await task.expireStandby(1)).toBe(0)
+    await replay(2, 9.5 * HOUR)
+    expect(await task.expireStandby(1)).toBe(7)
+    expect(await windowsIn(engine)).toEqual([7, 8, 9, 9])
   })
 
   it('are looked for a few keys at a time, and all of them are found', async () => {
     const engine = new MemoryEngine()
-    const store = new WindowStore(counts, engine, new CacheBudget(1 << 20))
-    const codec = storedWindowCodec(json<number>())
-    await engine.write(
-      Array.from({ length: 450 }, (_, n) => ({
-        key: Buffer.concat([storePrefix('counts'), windowKey(Buffer.from(`key ${n}`), 0)]),
-        value: codec.encode({ startMs: 0, value: 1, closed: true, revision: 0 }),
-      })),
-    )
-    const remove = (keys: readonly Buffer[]) => engine.write(keys.map((key) => ({ key, value: undefined })))
-    const clock = { streamTimeMs: 10 * HOUR, closingClockMs: 10 * HOUR }
-    const expiry = new Expiry({ stores: new Map([['counts', store]]), clock, state: { remove } })
-    expect([await expiry.run(), await expiry.run(), await expiry.run(), await expiry.run()]).toEqual([200, 200, 50, 0])
+    await engine.write(Array.from({ length: 450 }, (_, n) => ({ key: windowOf(`key ${n}`, 0), value: WINDOW })))
+    const expiry = expiryOf(engine)
+    const run = () => expiry.run(0)
+    expect([await run(), await run(), await run(), await run()]).toEqual([200, 200, 50, 0])
     expect(await firstKey(engine, storeRange('counts'))).toBeUndefined()
   })
 
   it('are dropped a thousand at a time, also where one key has many more', async () => {
     const engine = new MemoryEngine()
-    const store = new WindowStore(counts, engine, new CacheBudget(1 << 20))
-    const value = storedWindowCodec(json<number>()).encode({ startMs: 0, value: 1, closed: true, revision: 0 })
-    const keyOf = (n: number) => Buffer.concat([storePrefix('counts'), windowKey(Buffer.from('a'), n)])
-    await engine.write(Array.from({ length: 2_500 }, (_, n) => ({ key: keyOf(n), value })))
-    const remove = (keys: readonly Buffer[]) => engine.write(keys.map((key) => ({ key, value: undefined })))
-    const clock = { streamTimeMs: 10 * HOUR, closingClockMs: 10 * HOUR }
-    const expiry = new Expiry({ stores: new Map([['counts', store]]), clock, state: { remove } })
-    expect([await expiry.run(), await expiry.run(), await expiry.run()]).toEqual([1_000, 1_000, 500])
+    await engine.write(Array.from({ length: 2_500 }, (_, n) => ({ key: windowOf('a', n), value: WINDOW })))
+    const expiry = expiryOf(engine)
+    expect([await expiry.run(0), await expiry.run(0), await expiry.run(0)]).toEqual([1_000, 1_000, 500])
     expect(await firstKey(engine, storeRange('counts'))).toBeUndefined()
+  })
+
+  it('do not become ever more where each commit brings a thousand keys that never come again', async () => {
+    const [engine, clock] = [new MemoryEngine(), { streamTimeMs: 0, closingClockMs: 0 }]
+    const expiry = expiryOf(engine, clock)
+    const counted: number[] = []
+    for (let hour = 0; hour < 40; hour++) {
+      clock.streamTimeMs = clock.closingClockMs = hour * HOUR
+      const keys = Array.from({ length: 1_000 }, (_, n) => `${hour} ${n}`)
+      await engine.write(keys.map((key) => ({ key: windowOf(key, hour * HOUR), value: WINDOW })))
+      await expiry.run(keys.length)
+      counted.push((await windowsIn(engine)).length)
+    }
+    expect(Math.max(...counted)).toBeLessThanOrEqual(6_000)
   })
 
   it('are kept until they were announced closed, also when one record from the future moves stream time on', async () => {

@@ -116,6 +116,7 @@ export class TaskEngine implements EngineReads {
 
   /** @throws StreamsError STATE, or STATE_DAMAGED; what was written then is unknown until it was opened again */
   async write(writes: readonly EngineWrite[], options: { sync: boolean }): Promise<void> {
+    if (this.#damage !== undefined) throw this.#damaged()
     try {
       await this.#engine.write(writes, options)
     } catch (error) {
@@ -135,11 +136,15 @@ export class TaskEngine implements EngineReads {
   #judged(error: unknown): unknown {
     if (!isCorruption(error)) return isOfDisk(error) ? this.#unusable(error) : error
     this.#damage ??= problemOf(error)
+    return this.#damaged(error)
+  }
+
+  #damaged(cause?: unknown): StreamsError {
     return new StreamsError(
       'STATE_DAMAGED',
       `the state of task ${this.taskId} in ${this.directory} is damaged (${this.#damage}): it is dropped and restored`,
       { task: this.taskId },
-      { cause: error },
+      { cause },
     )
   }
 

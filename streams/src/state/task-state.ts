@@ -201,7 +201,7 @@ export class TaskState {
   }
 
   async #apply(writes: readonly EngineWrite[], sync: boolean): Promise<void> {
-    if (this.broken) throw new Error(`task ${this.taskId}: a write has failed before; its engine must be opened again`)
+    if (this.#broken) throw new Error(`task ${this.taskId}: a write has failed before; its engine must be opened again`)
     try {
       await this.engine.write(writes, { sync })
     } catch (error) {

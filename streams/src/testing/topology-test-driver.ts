@@ -143,12 +143,14 @@ export class TopologyTestDriver {
   async #commitOnce(): Promise<void> {
     for (const { engine, processor, expiry } of this.#tasks) {
       const { changes } = processor.freeze(this.#wallClockMs)
+      let changed = 0
       for (const [store, writes] of changes) {
+        changed += writes.length
         const prefix = storePrefix(store)
         await engine.write(writes.map(({ key, value }) => ({ key: Buffer.concat([prefix, key]), value })))
       }
       processor.persisted()
-      await expiry.run()
+      await expiry.run(changed)
     }
   }
 

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { Socket } from 'node:net'
-import { ConfigResourceTypes, Kafka, logLevel, type Admin, type Producer } from 'kafkajs'
+import { Kafka, logLevel, type Admin, type ConfigResourceTypes, type Producer } from 'kafkajs'
 import { KafkaClient } from '../client.js'
 import type { KafkaLog } from '../config.js'
 import type { FetchedChunk, IsolationLevel } from '../fetched-chunk.js'
 import { visitRecords } from '../records/decode.js'
+
+/** Of Kafka's resources; KafkaJS's enum cannot be imported by name at run time. */
+const TOPIC: ConfigResourceTypes.TOPIC = 2
 
 /** A log that keeps its lines, so that a test can say which must (not) appear. */
 export class KeptLog implements KafkaLog {
@@ -103,7 +106,7 @@ export class TestCluster {
   /** Gives a topic these settings, and no other of its own. */
   async configure(topic: string, config: Record<string, string>): Promise<void> {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
-    const resources = [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries }]
+    const resources = [{ type: TOPIC, name: topic, configEntries }]
     await (await this.admin()).alterConfigs({ validateOnly: false, resources })
   }
 
