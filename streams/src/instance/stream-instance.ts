@@ -14,7 +14,6 @@ import { Fetcher } from '../kafka/fetcher.js'
 import { GroupMember } from '../kafka/group-member.js'
 import type { Compression } from '../kafka/records/compression.js'
 import type { OffsetToCommit } from '../kafka/protocol/offset-commit.js'
-import { Backoff } from '../kafka/retry.js'
 import { TransactionalProducer } from '../kafka/transactional-producer.js'
 import type { AssignmentMap, SubTopologyMetadata } from '../membership/group-metadata.js'
 import { createAssignor } from '../membership/leader.js'
@@ -30,6 +29,7 @@ import type { StateDirectory } from '../state/state-directory.js'
 import { TaskManager } from './task-manager.js'
 import { checkInputsUnchanged, prepareTopics, type TaskPlan } from './topics.js'
 import type { Topology } from '../topology/topology.js'
+import { WarmUpCalls } from './warm-up-calls.js'
 
 /**
  * - exactly-once: outputs, states and offsets in one transaction
@@ -70,8 +70,6 @@ export interface InstanceOptions {
 const FETCH_AHEAD_BYTES = 16 << 20
 const MAX_INTERVAL_BYTES = 6 << 20
 const MIN_COMMIT_INTERVAL_MS = 20
-/** Between two times that the leader is told of warm standbys it waits for: at first, and at most. */
-const WARM_TOLD_AGAIN = { firstMs: 10_000, mostMs: 600_000 }
 
 /**
  * One member of the application's group at work: joins, takes its tasks, reads, processes, commits, and rolls back.
@@ -93,10 +91,7 @@ export class StreamInstance {
   #prepared = false
   #tasksMatch = true
   #producerReady = false
-  /** Of which standbys the leader was last told that they are warm, and when it may be told again. */
-  #toldWarm = ''
-  #tellWarmAtMs = Number.NEGATIVE_INFINITY
-  readonly #warmBackoff = new Backoff(WARM_TOLD_AGAIN)
+  readonly #warmUpCalls = new WarmUpCalls()
   #failure: { error: unknown } | undefined
   readonly #failures: Failures
   readonly #records: RecordLoop
@@ -307,7 +302,7 @@ export class StreamInstance {
     if (this.#place.isTaken(performance.now())) return
     this.#tasks.takeUp()
     this.#options.onPhase(this.#tasks.allRun ? 'RUNNING' : 'RESTORING')
-    this.#tellWarm()
+    this.#callWhenWarm()
     if (!this.#commits.busy) await this.#tasks.touch(performance.now())
     await this.#tasks.cleanUp(performance.now())
   }
@@ -389,20 +384,10 @@ export class StreamInstance {
     this.#tasksMatch = true
   }
 
-  /**
-   * The leader gives no task to a member that would have to restore it for long while another has it. It lets that one
-   * go on and has us warm up: once we have, we have it decide again.
-   */
-  #tellWarm(): void {
-    const nowMs = performance.now()
-    const tasks = this.#place.role.warmup
-    // Told in vain: the group has more to do than to decide again and again.
-    const isNews = tasks.join() !== this.#toldWarm
-    if ((!isNews && nowMs < this.#tellWarmAtMs) || !this.#tasks.isWarm) return
-    if (isNews) this.#warmBackoff.reset()
-    this.#toldWarm = tasks.join()
-    this.#tellWarmAtMs = nowMs + this.#warmBackoff.next()
-    this.#options.log.info({ tasks }, 'ready to take over tasks')
+  #callWhenWarm(): void {
+    const { warmup } = this.#place.role
+    if (!this.#warmUpCalls.isDue(warmup, this.#tasks.isWarm, performance.now())) return
+    this.#options.log.info({ tasks: warmup }, 'ready to take over tasks')
     this.#member.askToRebalance()
   }
 
