@@ -7,6 +7,7 @@ import { COMPRESSIONS } from './records/compression.js'
 import { ModelLog, type Fault } from './testing/model-log.js'
 import { WireWriter } from './wire/writer.js'
 
+const UNKNOWN_SERVER_ERROR = -1
 const NOT_LEADER = 6
 const MESSAGE_TOO_LARGE = 10
 const TIMED_OUT = 7
@@ -188,6 +189,17 @@ describe('records that are never accepted', () => {
     const { producer, send } = await started(log)
     send('first')
     await inTime(producer.flush())
+    send('second')
+    await inTime(producer.flush())
+    expect(log.values(0)).toEqual(['first', 'second'])
+  })
+
+  it('do not make the next batch look like a copy when the broker has appended them and failed then', async () => {
+    const log = new ModelLog(1, scripted({ kind: 'append-and-fail', errorCode: UNKNOWN_SERVER_ERROR }))
+    const { producer, send, rejected } = await started(log)
+    send('first')
+    await inTime(producer.flush())
+    expect(rejected).toHaveLength(1)
     send('second')
     await inTime(producer.flush())
     expect(log.values(0)).toEqual(['first', 'second'])

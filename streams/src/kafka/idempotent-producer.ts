@@ -261,7 +261,10 @@ export class IdempotentProducer {
 
   /** Takes out the records at fault. When the broker does not say which, halves until it is a single one. */
   #refused(queue: PartitionQueue, error: KafkaError, atFault: readonly number[]): void {
-    const { bad, parts } = singleOut(queue.first().batch, error, atFault)
+    const first = queue.first()
+    // A broker that broke on the request may have appended it all the same (UNKNOWN_SERVER_ERROR).
+    first.maybeAppended ||= error.outcomeUnknown
+    const { bad, parts } = singleOut(first.batch, error, atFault)
     const sizes = parts.map((part) => batchOf(part, 'none').bytes.length)
     const { sizeBytes } = queue.replaceFirst(
       parts.map((part) => batchOf(part, this.#compression)),

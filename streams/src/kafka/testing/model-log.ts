@@ -11,6 +11,8 @@ export type Fault =
   | { kind: 'none' }
   /** The broker refuses, nothing is appended. */
   | { kind: 'refuse'; errorCode: number; recordErrors?: number[] }
+  /** It is appended, and then something breaks within the broker. */
+  | { kind: 'append-and-fail'; errorCode: number }
   /** The connection breaks before the request arrives. */
   | { kind: 'lost-request' }
   /** It is appended, but the connection breaks before the answer arrives. */
@@ -89,8 +91,9 @@ export class ModelLog {
         const partition = reader.int32()
         const bytes = reader.compactNullableBytes() ?? Buffer.alloc(0)
         reader.tags()
-        const errorCode = fault.kind === 'refuse' ? fault.errorCode : this.#append(partition, Buffer.from(bytes))
-        return { partition, errorCode }
+        if (fault.kind === 'refuse') return { partition, errorCode: fault.errorCode }
+        const appended = this.#append(partition, Buffer.from(bytes))
+        return { partition, errorCode: fault.kind === 'append-and-fail' ? fault.errorCode : appended }
       })
       reader.tags()
       return { topic, results }
