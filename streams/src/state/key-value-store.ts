@@ -14,6 +14,8 @@ export interface KeyValueEntry<K, S> extends CacheEntry<S> {
 
 /** Values are looked at for their age, so many after each commit ... */
 const LOOK_AT = 1_000
+/** ... or so many for each that the commit wrote, where that is more: a round must outrun the keys that come meanwhile ... */
+const LOOK_AT_PER_CHANGE = 4
 /** ... in rounds at most so many times per ttl: a value outlives its ttl in the engine by an eighth of it. */
 const ROUNDS_PER_TTL = 8
 
@@ -25,6 +27,8 @@ export class KeyValueStore<K, S> extends ObjectCache<KeyValueEntry<K, S>> {
   #round = newRound(Number.NEGATIVE_INFINITY)
   /** Engine keys of values that were over when they were looked at; deleted by the next commit. */
   #over: Buffer[] = []
+  /** How many entries the last freeze took. Deletions of what is over do not count: they would call for ever more. */
+  #changes = 0
 
   constructor(
     readonly spec: KeyValueStoreSpec<K, S>,
@@ -78,7 +82,9 @@ export class KeyValueStore<K, S> extends ObjectCache<KeyValueEntry<K, S>> {
     const over = this.#over
     this.#over = []
     const deleted = over.map((engineKey) => engineKey.subarray(this.#prefix.length)).filter((key) => this.#letGo(key))
-    return [...super.freeze(), ...deleted.map((key) => ({ key, value: undefined }))]
+    const changed = super.freeze()
+    this.#changes = changed.length
+    return [...changed, ...deleted.map((key) => ({ key, value: undefined }))]
   }
 
   override clear(): void {
@@ -86,6 +92,7 @@ export class KeyValueStore<K, S> extends ObjectCache<KeyValueEntry<K, S>> {
     this.#entries.clear()
     this.#round = newRound(Number.NEGATIVE_INFINITY)
     this.#over = []
+    this.#changes = 0
   }
 
   /**
@@ -98,12 +105,13 @@ export class KeyValueStore<K, S> extends ObjectCache<KeyValueEntry<K, S>> {
     if (ttlMs === undefined || streamTimeMs < this.#round.beginsAtMs || this.#over.length > 0) return
     const round = this.#round
     const range = storeRange(this.spec.name)
+    const limit = Math.max(LOOK_AT, LOOK_AT_PER_CHANGE * this.#changes)
     const found: Buffer[] = []
     let seen = 0
     for await (const [key, value] of this.engine.entries({
       ...range,
       from: round.from ?? range.from,
-      limit: LOOK_AT,
+      limit,
     })) {
       seen++
       const changedAtMs = this.#codec.changedAtMs(value)
@@ -114,7 +122,7 @@ export class KeyValueStore<K, S> extends ObjectCache<KeyValueEntry<K, S>> {
     // Dropped meanwhile: what was read belongs to state that is not used any more.
     if (round !== this.#round) return
     this.#over = found
-    if (seen < LOOK_AT) {
+    if (seen < limit) {
       // Whatever changed since this round began is over later than what it has seen, or a ttl from now.
       const dueMs = Math.min(round.nextDueMs, streamTimeMs + ttlMs)
       this.#round = newRound(Math.max(dueMs, streamTimeMs + ttlMs / ROUNDS_PER_TTL))

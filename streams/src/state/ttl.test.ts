@@ -145,6 +145,19 @@ describe('values that are over', () => {
     expect([...folded].filter(([, value]) => value !== undefined).map(([key]) => key)).toEqual(['other'])
   })
 
+  it('do not become ever more where each commit brings two thousand keys that never come again', async () => {
+    const { clock, put, commit, stored } = createStore()
+    const deleted: number[] = []
+    for (let n = 0; n < 30; n++) {
+      clock.streamTimeMs = n * 20
+      for (let key = 0; key < 2_000; key++) put(`${n} ${key}`, n)
+      deleted.push((await commit()).length)
+    }
+    // Five commits of values that are not over, and what the rounds have not come to yet.
+    expect(await stored()).toBeLessThanOrEqual(20_000)
+    expect(Math.max(...deleted)).toBeLessThanOrEqual(8_000)
+  })
+
   it('are not looked for more often than that some can be over', async () => {
     const { engine, clock, put, commit } = createStore()
     let scans = 0
