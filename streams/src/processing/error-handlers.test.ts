@@ -90,6 +90,21 @@ describe('a record that cannot be decoded', () => {
     expect(thrownBy(() => own.pipe('x')).code).toBe('DESERIALIZATION')
   })
 
+  it.each([-1, 1.5, Number.NaN, 2 ** 51 + 1, 2 ** 52])(
+    'is what one with the event time %s counts as: stream time never gets where no changelog record can be',
+    (eventMs) => {
+      const { pipe, letters, values } = passOn({
+        deadLetterTopic: 'dlq',
+        timestamp: (value) => (value === 3 ? eventMs : 2 ** 51),
+      })
+      pipe('3', '2')
+      expect(letters().map(({ about }) => about?.message)).toEqual([
+        expect.stringContaining(`event time ${eventMs} is`),
+      ])
+      expect(values()).toEqual([2])
+    },
+  )
+
   it('is shown to a handler that decides each time: bytes, headers, where it was read', () => {
     const seen: InputErrorContext[] = []
     const onDeserializationError = (context: InputErrorContext): ErrorDecision => {

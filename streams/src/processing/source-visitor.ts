@@ -1,4 +1,5 @@
 import { StreamsError } from '../errors.js'
+import { MAX_TIMESTAMP_MS } from '../kafka/records/batch.js'
 import type { RecordVisitor } from '../kafka/records/decode.js'
 import { NO_TRACE, readTrace } from '../kafka/trace-context.js'
 import { nameOfNode, type NodeOf } from '../topology/nodes.js'
@@ -72,8 +73,9 @@ export function sourceVisitor(
       const key = keySerde.decode(bytes, keyStart, keyEnd)
       const value = valueSerde.decode(bytes, valueStart, valueEnd)
       const eventMs = timestamp === undefined ? timestampMs : timestamp(value)
-      if (!Number.isSafeInteger(eventMs) || eventMs < 0) {
-        throw new RangeError(`event time ${eventMs} is not an epoch ms`)
+      // One later than records can have would be refused only in the changelog, which gets stream time: at every start anew.
+      if (!Number.isSafeInteger(eventMs) || eventMs < 0 || eventMs > MAX_TIMESTAMP_MS) {
+        throw new RangeError(`event time ${eventMs} is not a whole number of epoch ms up to 2^51`)
       }
       const complaint = check?.(value, key, timestampMs)
       if (complaint !== undefined) throw new InvalidRecordError(complaint)

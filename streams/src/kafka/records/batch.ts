@@ -45,6 +45,9 @@ export const BATCH_HEADER_BYTES = 61
 
 const TRANSACTIONAL = 0x10
 
+/** The latest time a record can have, epoch ms: twice this, and the difference of two, still are safe integers. */
+export const MAX_TIMESTAMP_MS = 2 ** 51
+
 /** Sequence numbers count from 0 to 2^31 - 1 and begin again at 0 (DefaultRecordBatch.incrementSequence). */
 export function advanceSequence(sequence: number, records: number): number {
   return (sequence + records) % 0x8000_0000
@@ -167,9 +170,6 @@ export class RecordBatchBuilder {
     return batch
   }
 }
-
-/** Twice this, and the difference of two, still are safe integers. */
-const MAX_TIMESTAMP_MS = 2 ** 51
 
 function withCompressedRecords(written: Buffer, compression: Exclude<Compression, 'none'>): Buffer {
   const records = deflate(compression, written.subarray(BATCH_HEADER_BYTES))
