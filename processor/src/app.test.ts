@@ -18,6 +18,8 @@ async function appOf(state: KafkaStreamsState, token = '') {
   await driver.commit()
   const streams: AppOptions['streams'] = {
     state,
+    applicationId: 'candlewick',
+    instanceId: 'a',
     topology,
     assignment: undefined,
     partitionCount: () => 1,

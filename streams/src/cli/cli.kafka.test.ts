@@ -162,6 +162,8 @@ describe('streams reset', () => {
     await send(30)
     const first = await startAndCount()
     await first.ended('SIGTERM')
+    // Its name fits the changelog better: only what the application has committed tells whose that is.
+    await groups.commitOffsets(`${run}-sums`, [{ topic: `${run}-out`, partition: 0, offset: 0, metadata: '' }])
     const changelogIds = async () => (await admin.describeTopics([changelogTopic(run, 'sums')])).map((t) => t.topicId)
     const before = await changelogIds()
 
@@ -179,7 +181,7 @@ describe('streams reset', () => {
       const admins = { admin, groups }
       const command = { applicationId: run, to: { kind: 'earliest' }, stateDirs: [join(directory, 'a')] } as const
       const plan = await planReset(admins, command, [local])
-      expect(plan).toMatchObject({ unfinished: index > 0, obstacles: [] })
+      expect(plan).toMatchObject({ unfinished: index > 0, obstacles: [], stores: ['sums'] })
       expect(plan.offsets.map(({ partition }) => partition)).toEqual([0, 1, 2])
       const crashed = executeReset(admins, plan, (step) => {
         if (step === crashAfter) throw new Error('killed here')
@@ -209,6 +211,15 @@ describe('streams reset', () => {
     await second.running()
     await countsEverything(since)
     await second.ended('SIGTERM')
+
+    // Offsets that a tool has set name no stores: it cannot be told whose the changelog is.
+    const byTool = (await groups.committedOffsets(run)).map((one) => ({ ...one, metadata: '' }))
+    await groups.commitOffsets(run, byTool)
+    expect(await reset('--execute')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(new RegExp(`${run}-sums-changelog \\(or group ${run}-sums has\\)`)),
+    })
+    await admin.deleteGroup(`${run}-sums`)
   })
 
   it('begins with what comes later, with state from nothing, or as one that never ran', async () => {

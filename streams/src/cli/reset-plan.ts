@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { changelogsIn, isResetUnfinished } from '../commit/offset-metadata.js'
+import { changelogsIn, isResetUnfinished, namesChangelogs } from '../commit/offset-metadata.js'
 import type { CommittedOffset, KafkaAdmin } from '../kafka/admin.js'
 import type { GroupAdmin } from '../kafka/group-admin.js'
 import type { ResetCommand, ResetTarget } from './command-line.js'
@@ -27,6 +27,8 @@ export interface ResetPlan {
   /** Committed offsets of internal topics: they go with their topics. */
   readonly internalOffsets: readonly { readonly topic: string; readonly partition: number }[]
   readonly internalTopics: readonly string[]
+  /** Those that the application's commits name. */
+  readonly stores: readonly string[]
   readonly othersTopics: readonly { readonly topic: string; readonly groupId: string }[]
   readonly local: readonly LocalState[]
   /** Whether state directories were named at all. */
@@ -72,6 +74,15 @@ export async function planReset(
       `there is nothing to reset: no group, no offsets, no internal topics and no local state of ${applicationId}`,
     )
   }
+  const isNamed = committed.length === 0 || committed.some(({ metadata }) => namesChangelogs(metadata))
+  if (!isNamed && internal.others.length > 0) {
+    const doubtful = internal.others.map(({ topic, groupId }) => `${topic} (or group ${groupId} has)`).join(', ')
+    obstacles.push(
+      `the committed offsets do not name the application's stores, so it cannot be told whether it has made ${doubtful}: ` +
+        `delete those that are its own (kafka-topics --delete) and then the group (kafka-consumer-groups --delete), and ` +
+        `run this again`,
+    )
+  }
   if (ofInputs.length === 0 && (target.kind === 'latest' || target.kind === 'time')) {
     obstacles.push('the group has no committed offsets, so its input topics are not known: use --to earliest or none')
   }
@@ -82,6 +93,7 @@ export async function planReset(
     offsets: await plannedOffsets(admin, ofInputs, target),
     internalOffsets: ofInternal.map(({ topic, partition }) => ({ topic, partition })),
     internalTopics: internal.own,
+    stores,
     othersTopics: internal.others,
     local,
     looksAtLocal: stateDirs.length > 0,

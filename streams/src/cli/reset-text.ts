@@ -1,3 +1,4 @@
+import { changelogTopic } from '../changelog/changelog-topics.js'
 import type { ResetTarget } from './command-line.js'
 import type { ResetPlan } from './reset-plan.js'
 import { table } from './table.js'
@@ -5,6 +6,8 @@ import { table } from './table.js'
 /** What a reset is going to do, as `streams reset` prints it. */
 export function planText(plan: ResetPlan): string[] {
   const { applicationId, target, offsets, internalTopics, othersTopics, local, looksAtLocal, unfinished } = plan
+  const named = new Set(plan.stores.map((store) => changelogTopic(applicationId, store)))
+  const unnamed = internalTopics.filter((topic) => !named.has(topic))
   const directories = local.flatMap(({ taskDirectories }) => taskDirectories)
   return [
     `application ${applicationId}, to begin again at ${targetText(target)}`,
@@ -17,7 +20,13 @@ export function planText(plan: ResetPlan): string[] {
           offsets.map(({ topic, partition, from, to }) => [topic, String(partition), from, to]),
         )),
     '',
-    ...list('internal topics to be deleted', internalTopics),
+    ...list(
+      'internal topics to be deleted',
+      internalTopics.filter((topic) => named.has(topic)),
+    ),
+    ...(unnamed.length === 0
+      ? []
+      : list('and, for their names alone (make sure that they are not those of an application at rest)', unnamed)),
     ...(othersTopics.length === 0
       ? []
       : list('left alone, for they fit another group better', othersTopics.map(other))),

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { RESET_UNFINISHED } from '../commit/offset-metadata.js'
+import { resetUnfinished } from '../commit/offset-metadata.js'
 import type { KafkaAdmin } from '../kafka/admin.js'
 import { isKafkaError } from '../kafka/errors.js'
 import type { GroupAdmin } from '../kafka/group-admin.js'
@@ -55,7 +55,7 @@ export async function executeReset(
       kept.map((one) => ({ ...one, metadata })),
     )
 
-  await withoutMembers(commit(RESET_UNFINISHED), 'nothing was changed: stop it, and run this again')
+  await withoutMembers(commit(resetUnfinished(plan.stores)), 'nothing was changed: stop it, and run this again')
   done(RESET_STEPS[0])
 
   await withoutMembers(groups.deleteOffsets(applicationId, internalOffsets), HALF_WAY)

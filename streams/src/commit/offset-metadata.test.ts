@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { TaskClock } from '../processing/task-clock.js'
-import { changelogsIn, isResetUnfinished, offsetMetadata, RESET_UNFINISHED } from './offset-metadata.js'
+import { changelogsIn, isResetUnfinished, namesChangelogs, offsetMetadata, resetUnfinished } from './offset-metadata.js'
 
 const clock = new TaskClock()
 clock.observe(1_700_000_000_000, 1_700_000_000_500)
@@ -26,6 +26,11 @@ describe('what is committed with the offsets', () => {
     expect(changelogsIn(CLOCK)).toEqual({})
   })
 
+  it('tells a topology without stores from one of which nothing is known', () => {
+    expect([offsetMetadata(CLOCK, {}), resetUnfinished([])].map(namesChangelogs)).toEqual([true, true])
+    expect([CLOCK, '', 'set by a tool', 'null'].map(namesChangelogs)).toEqual([false, false, false, false])
+  })
+
   it.each(['', 'set by a tool', 'null', '7', '{"changelogs":7}', '{"changelogs":[null]}'])(
     'tells of no changelog where it is not ours: %j',
     (metadata) => {
@@ -34,9 +39,11 @@ describe('what is committed with the offsets', () => {
   )
 
   it('tells an unfinished reset from everything that a commit writes', () => {
-    expect(isResetUnfinished(RESET_UNFINISHED)).toBe(true)
-    const written = [CLOCK, offsetMetadata(CLOCK, { reset: { topicId: 'unfinished', end: 1 } }), '', '{}']
-    expect(written.map(isResetUnfinished)).toEqual([false, false, false, false])
-    expect(changelogsIn(RESET_UNFINISHED)).toEqual({})
+    const mark = resetUnfinished(['sums', 'counts'])
+    expect(isResetUnfinished(mark)).toBe(true)
+    const written = [CLOCK, offsetMetadata(CLOCK, { reset: { topicId: 'unfinished', end: 1 } }), '', '{}', 'null', '7']
+    expect(written.filter(isResetUnfinished)).toEqual([])
+    expect(Object.keys(changelogsIn(mark))).toEqual(['sums', 'counts'])
+    expect(isResetUnfinished(resetUnfinished(Array.from({ length: 100 }, (_, n) => `a store's name ${n}`)))).toBe(true)
   })
 })

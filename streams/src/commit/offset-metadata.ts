@@ -31,12 +31,30 @@ export function changelogsIn(metadata: string): Readonly<Record<string, Committe
   }
 }
 
+/** Whether it says which changelogs there are: none at all is an answer, too. */
+export function namesChangelogs(metadata: string): boolean {
+  try {
+    return Array.isArray((JSON.parse(metadata) as { changelogs?: unknown } | null)?.changelogs)
+  } catch {
+    return false
+  }
+}
+
 /**
  * What `streams reset` commits with the offsets while it is under way: state and offsets do not fit together then, and
  * an application that starts must not take them for its own.
+ * @param stores whose changelogs it is about to delete: should it be interrupted, who goes on has to know them
  */
-export const RESET_UNFINISHED = JSON.stringify({ reset: 'unfinished' })
+export function resetUnfinished(stores: readonly string[]): string {
+  const mark = { reset: 'unfinished' }
+  const metadata = JSON.stringify({ ...mark, changelogs: stores.map((store) => [store, '', 0]) })
+  return Buffer.byteLength(metadata) <= MOST_BYTES ? metadata : JSON.stringify(mark)
+}
 
 export function isResetUnfinished(metadata: string): boolean {
-  return metadata === RESET_UNFINISHED
+  try {
+    return (JSON.parse(metadata) as { reset?: unknown } | null)?.reset === 'unfinished'
+  } catch {
+    return false
+  }
 }

@@ -271,6 +271,7 @@ export class StreamInstance {
     await this.#commits.close()
     await failpoint('close.drained')
     await this.#fetcher.close()
+    this.#tasks.suspend(ownedUntilMs(this.membership, performance.now()))
     await this.#tasks.close()
     await failpoint('close.tasks-closed')
     if (commit) await this.leave()
@@ -303,7 +304,10 @@ export class StreamInstance {
     this.#tasks.takeUp()
     this.#options.onPhase(this.#tasks.allRun ? 'RUNNING' : 'RESTORING')
     this.#callWhenWarm()
-    if (!this.#commits.busy) await this.#tasks.touch(performance.now())
+    const nowMs = performance.now()
+    // Who has just been woken may not know yet that the tasks are another's.
+    const isOwner = ownedUntilMs(this.membership, nowMs) === nowMs
+    if (isOwner && !this.#commits.busy) await this.#tasks.touch(nowMs)
     await this.#tasks.cleanUp(performance.now())
   }
 

@@ -8,7 +8,7 @@ import { CacheBudget } from '../state/cache-budget.js'
 import type { EngineSnapshot } from '../state/engine.js'
 import { MemoryEngine } from '../state/memory-engine.js'
 import type { StateDirectory } from '../state/state-directory.js'
-import { TaskManager } from './task-manager.js'
+import { TaskManager, type TaskManagerOptions } from './task-manager.js'
 import type { TaskOutput } from '../processing/task.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { keyValueStore } from '../topology/stores.js'
@@ -46,6 +46,8 @@ let changelog = ''
 let manager: TaskManager
 let admin: KafkaAdmin
 let failures: unknown[] = []
+/** A manager of the two tasks, whose engines are empty. */
+let open: (more?: Pick<TaskManagerOptions, 'commitStart'>) => Promise<TaskManager>
 
 beforeEach(async () => {
   cluster = new TestCluster(inject('kafkaBrokers'))
@@ -70,7 +72,8 @@ beforeEach(async () => {
       () => '',
       (_, value) => value,
     )
-  manager = new TaskManager({
+  const plan = [0, 1].map((partition) => ({ id: `0_${partition}`, partition, subTopologyId: 0, topics: [input] }))
+  const options: TaskManagerOptions = {
     topology: builder.build(),
     applicationId,
     client,
@@ -88,9 +91,13 @@ beforeEach(async () => {
     onRunning: () => undefined,
     onFailure: (error) => void failures.push(error),
     wake: () => undefined,
-  })
-  const plan = [0, 1].map((partition) => ({ id: `0_${partition}`, partition, subTopologyId: 0, topics: [input] }))
-  await manager.openStored(plan)
+  }
+  open = async (more) => {
+    const made = new TaskManager({ ...options, ...more })
+    await made.openStored(plan)
+    return made
+  }
+  manager = await open()
 })
 
 afterEach(async () => {
@@ -195,5 +202,21 @@ describe('halt()', () => {
     manager.rollBack(0)
     await manager.assign({ active: ['0_0', '0_1'], standby: [], warmup: [] })
     await until(() => (manager.takeUp(), manager.allRun), 'both run')
+  })
+})
+
+describe('a standby that is being kept up', () => {
+  it.each([
+    ['lets go of what is over', undefined, true],
+    ['waits with that at least once, where its clock may be of a commit that failed', async () => undefined, false],
+  ])('%s', async (_, commitStart, expires) => {
+    await manager.close()
+    manager = await open(commitStart && { commitStart })
+    await standBy('0_0')
+    const expire = vi.spyOn(taskOf('0_0'), 'expireStandby')
+    await cluster.sendKeyed(changelog, 0, [['a', '1']])
+    await until(() => taskOf('0_0').state.position === 1, 'it has what came')
+    await manager.assign({ active: [], standby: [], warmup: [] })
+    expect(expire.mock.calls.length > 0).toBe(expires)
   })
 })

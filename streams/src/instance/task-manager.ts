@@ -88,6 +88,9 @@ export class TaskManager {
       log: options.log,
       restores: options.restores,
       onStandbyWritten: async (taskId, changes) => {
+        // At least once, records may tell of a time that no offsets were ever committed for: what it would let go may
+        // be written to once more. Such a standby lets windows go when it has taken over.
+        if (options.commitStart !== undefined) return
         const expired = await this.#tasks.get(taskId)?.expireStandby(changes)
         options.metrics.expired.inc(expired ?? 0)
       },

@@ -6,7 +6,10 @@ import { QueryRefusal, type ParsedRequest } from './request.js'
 import type { TaskView } from './task-view.js'
 
 /** What a query server needs of the application. */
-export type QueryableStreams = Pick<KafkaStreams, 'topology' | 'served' | 'assignment' | 'partitionCount'>
+export type QueryableStreams = Pick<
+  KafkaStreams,
+  'applicationId' | 'instanceId' | 'topology' | 'served' | 'assignment' | 'partitionCount'
+>
 
 /** What a query is asked. */
 export interface QueryRequest {

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import type { QueryFailure, QuerySource, TaskAnswer } from './protocol.js'
+import { TARGET_HEADER, type QueryFailure, type QuerySource, type TaskAnswer } from './protocol.js'
+import type { Candidate } from './routing-table.js'
 
 /** What an instance says when it is asked about a task. */
 export type Reply =
@@ -21,14 +22,19 @@ const MAX_REQUESTS = 1_024
 /** More than any page holds (store-reads.ts), encoded. */
 const MAX_ANSWER_BYTES = 32 << 20
 
+type Headers = Readonly<Record<string, string>>
+
 /** GET requests to instances over connections that are kept. */
 export class InstanceRequests {
-  readonly #headers: Readonly<Record<string, string>>
+  readonly #headers: Headers
   readonly #http = new HttpAgent({ keepAlive: true, maxSockets: MAX_CONNECTIONS })
   readonly #https = new HttpsAgent({ keepAlive: true, maxSockets: MAX_CONNECTIONS })
   readonly #underWay = new Map<string, number>()
 
-  constructor(token: string | undefined) {
+  constructor(
+    private readonly applicationId: string,
+    token: string | undefined,
+  ) {
     this.#headers = token === undefined || token === '' ? {} : { authorization: `Bearer ${token}` }
   }
 
@@ -36,13 +42,16 @@ export class InstanceRequests {
    * Asks one instance. Never rejects.
    * @param path with its query string
    */
-  async ask(endpoint: string, path: string, signal: AbortSignal): Promise<Reply> {
+  async ask({ endpoint, instance }: Candidate, path: string, signal: AbortSignal): Promise<Reply> {
     const underWay = this.#underWay.get(endpoint) ?? 0
     if (underWay >= MAX_REQUESTS) return { kind: 'no-answer', reason: 'too many requests wait for it' }
     this.#underWay.set(endpoint, underWay + 1)
     try {
-      const { status, body } = await this.#get(new URL(path, endpoint), signal)
-      return replyOf(status, JSON.parse(body))
+      const headers = { ...this.#headers, [TARGET_HEADER]: `${this.applicationId}/${instance}` }
+      const { status, body } = await this.#get(new URL(path, endpoint), headers, signal)
+      const reply = replyOf(status, JSON.parse(body))
+      const isAnother = 'source' in reply && reply.source.instance !== instance
+      return isAnother ? { kind: 'no-answer', reason: `${reply.source.instance} answers there` } : reply
     } catch (error) {
       return { kind: 'no-answer', reason: error instanceof Error ? error.message : String(error) }
     } finally {
@@ -57,19 +66,19 @@ export class InstanceRequests {
     this.#https.destroy()
   }
 
-  async #get(url: URL, signal: AbortSignal): Promise<{ status: number; body: string }> {
+  async #get(url: URL, headers: Headers, signal: AbortSignal): Promise<{ status: number; body: string }> {
     try {
-      return await this.#getOnce(url, signal)
+      return await this.#getOnce(url, headers, signal)
     } catch (error) {
       // Its server closed the idle connection while we took it up again.
-      if (error instanceof ReusedConnectionError) return this.#getOnce(url, signal)
+      if (error instanceof ReusedConnectionError) return this.#getOnce(url, headers, signal)
       throw error
     }
   }
 
-  #getOnce(url: URL, signal: AbortSignal): Promise<{ status: number; body: string }> {
+  #getOnce(url: URL, headers: Headers, signal: AbortSignal): Promise<{ status: number; body: string }> {
     return new Promise((resolve, reject) => {
-      const options = { headers: this.#headers, signal }
+      const options = { headers, signal }
       const request =
         url.protocol === 'https:'
           ? httpsRequest(url, { ...options, agent: this.#https })

@@ -46,3 +46,14 @@ test('pages read one after the other give every key of all tasks once, in order,
     }),
   )
 })
+
+test('a key that several tasks have is not torn apart: the next page begins behind it', () => {
+  const entry = (key: string, value: string) => [Buffer.from(key), Buffer.from(value)] as const
+  const pages = [
+    { entries: [entry('a', '1'), entry('b', '1')], more: false },
+    { entries: [entry('b', '2'), entry('c', '2')], more: false },
+  ]
+  const { entries, more } = mergePages(pages, { limit: 2, reverse: false })
+  expect(entries.map(String)).toEqual(['a,1', 'b,1', 'b,2'])
+  expect(more).toBe(true)
+})

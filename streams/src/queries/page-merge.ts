@@ -8,7 +8,7 @@ export interface TaskPage {
 /**
  * Puts the pages of the tasks together, in the order of keys. Behind the last entry of a page that was cut nothing is
  * known of its task, so the result ends there: it has no holes.
- * @param limit at most so many entries
+ * @param limit at most so many entries, but for further ones of the last key
  * @returns `more`: there are entries behind the last one
  */
 export function mergePages(
@@ -22,5 +22,8 @@ export function mergePages(
     .flatMap(({ entries }) => entries)
     .filter(([key]) => firstEnd === undefined || compare(key, firstEnd) <= 0)
     .sort(([a], [b]) => compare(a, b))
-  return { entries: known.slice(0, limit), more: firstEnd !== undefined || known.length > limit }
+  // The next page begins behind the last key: one that several tasks have is not torn apart.
+  let cut = limit
+  while (cut < known.length && known[cut]![0].equals(known[cut - 1]![0])) cut++
+  return { entries: known.slice(0, cut), more: firstEnd !== undefined || known.length > cut }
 }

@@ -10,6 +10,12 @@
  * `maxStaleMs=` may stand in every request; all other parameters are the query's own.
  */
 
+/**
+ * With whom a request is meant to speak: `<application id>/<instance id>`. An address may have become somebody else's, of
+ * another application even; who is not the one meant says NOT_MINE. Without the header whoever is asked answers.
+ */
+export const TARGET_HEADER = 'x-streams-target'
+
 /** Who answered, and how surely: an active's answer is current, a standby's at most `staleMs` old. */
 export interface QuerySource {
   readonly instance: string

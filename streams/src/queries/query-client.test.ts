@@ -4,6 +4,7 @@ import type { AssignmentMap } from '../membership/group-metadata.js'
 import type { GroupReading } from '../membership/routing.js'
 import { utf8 } from '../serde.js'
 import { keyValueStore } from '../topology/stores.js'
+import { TARGET_HEADER } from './protocol.js'
 import { QueryClient, type QueryClientOptions } from './query-client.js'
 import { answers, fails, FakeInstance, frozen, mapOf, sourceOf, type Behaviour } from './testing/fake-instances.js'
 
@@ -236,6 +237,29 @@ describe('a wrong token', () => {
     })
     for (const token of ['', 'secret']) await (await clientOf(mapOf([a]), { token })).query('sum', 'x')
     expect(tokens).toEqual([undefined, 'Bearer secret'])
+  })
+})
+
+describe('an address that has become somebody else’s', () => {
+  test('is told who is meant', async () => {
+    const targets: unknown[] = []
+    const a = await instance('a', (url, response, message) => {
+      targets.push(message.headers[TARGET_HEADER])
+      answers(7, sourceOf('a'))(url, response, message)
+    })
+    await (await clientOf(mapOf([a]))).query('sum', 'x')
+    expect(targets).toEqual(['app/a'])
+  })
+
+  test('is not believed, whatever it says of itself: the standby is, and so is the instance once it is back', async () => {
+    const [a, b] = [
+      await instance('a', answers('of a stranger', sourceOf('stranger', { generation: 900 }))),
+      await instance('b', answers(6, standby('b'))),
+    ]
+    const client = await clientOf(mapOf([a, b]))
+    expect(await client.query('sum', 'x')).toMatchObject({ kind: 'ok', result: 6 })
+    a.behave = answers(7, sourceOf('a'))
+    expect(await client.query('sum', 'x')).toMatchObject({ kind: 'ok', result: 7 })
   })
 })
 

@@ -116,7 +116,7 @@ export class QueryClient {
 
   constructor(options: QueryClientOptions) {
     this.#options = options
-    const { read, log, token } = options
+    const { applicationId, read, log, token } = options
     this.#table = new RoutingTable({
       read,
       minIntervalMs: REFRESH_AT_MOST_EVERY_MS,
@@ -124,7 +124,7 @@ export class QueryClient {
       // Another map may know of somebody who answers: whoever is silent is not waited for any longer.
       onChange: () => this.#endRounds(),
     })
-    this.#requests = new InstanceRequests(token)
+    this.#requests = new InstanceRequests(applicationId, token)
   }
 
   /** Reads the table a first time; an application that does not run yet, or a Kafka that is away, is no error. */
@@ -282,8 +282,8 @@ export class QueryClient {
     }
   }
 
-  async #send({ endpoint }: Candidate, path: string, signal: AbortSignal): Promise<Reply> {
-    const reply = await this.#requests.ask(endpoint, path, signal)
+  async #send(candidate: Candidate, path: string, signal: AbortSignal): Promise<Reply> {
+    const reply = await this.#requests.ask(candidate, path, signal)
     return signal.aborted ? { kind: 'no-answer', reason: NOT_WAITED_FOR } : reply
   }
 

@@ -1,12 +1,13 @@
 import { fastify, type FastifyInstance } from 'fastify'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { partitionFor } from '../kafka/partitioner.js'
 import { utf8, type Serde } from '../serde.js'
+import { MemoryEngine } from '../state/memory-engine.js'
 import { TopologyTestDriver } from '../testing/topology-test-driver.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { keyValueStore, windowStore } from '../topology/stores.js'
 import { tumbling } from '../topology/windows.js'
-import type { QuerySource } from './protocol.js'
+import { TARGET_HEADER, type QuerySource } from './protocol.js'
 import { queryRoutes, type Query, type QueryableStreams } from './query-server.js'
 import { startQueryServer } from './start-query-server.js'
 import { MAX_LIMIT } from './store-reads.js'
@@ -47,6 +48,8 @@ function topology() {
 
 /** An instance with the tasks of partitions 0 and 1 (of 4 and of 2), whose place in the group the test decides. */
 class Instance implements QueryableStreams {
+  readonly applicationId = 'app'
+  readonly instanceId = 'a'
   readonly topology = topology()
   readonly driver = new TopologyTestDriver(this.topology, { partitions: 4 })
   readonly isolations: Isolation[] = []
@@ -241,6 +244,16 @@ describe('as what an instance answers', () => {
     expect(await get(`/queries/sum?key=${key}&maxStaleMs=501`)).toMatchObject({ status: 200, body: { result: 5 } })
   })
 
+  test('meant for another instance or application it refuses, whatever it has, and tells nothing of its group', async () => {
+    const key = keyIn(0)
+    await instance.add('letters', Buffer.from(key), 5)
+    const asFor = (target: string) => get(`/queries/sum?key=${key}`, { [TARGET_HEADER]: target })
+    expect(await asFor('app/a')).toMatchObject({ status: 200, body: { result: 5 } })
+    for (const target of ['app/b', 'other/a', '']) {
+      expect(await asFor(target)).toEqual({ status: 421, body: { code: 'NOT_MINE', message: `this is not ${target}` } })
+    }
+  })
+
   test('a task that moves away while it is read is not there any more, and that is no fault', async () => {
     await app.close()
     await serve({
@@ -352,6 +365,52 @@ describe('the store itself', () => {
   })
 })
 
+test('a page of windows reads no more of them than it can hold', async () => {
+  const large = windowStore('large', { key: utf8, value: utf8, retentionMs: 3_600_000 })
+  const builder = new StreamsBuilder()
+  builder
+    .stream('in', { key: utf8, value: utf8, timestamp: (value) => value.charCodeAt(0) * 60_000 })
+    .groupByKey()
+    .windowedBy(tumbling({ sizeMs: 60_000, graceMs: 0 }))
+    .aggregate(
+      large,
+      () => '',
+      (_, value) => value,
+    )
+  const built = builder.build()
+  const driver = new TopologyTestDriver(built)
+  for (const minute of 'abcdefgh') driver.pipe('in', { key: 'k', value: minute.repeat(3 << 20) })
+  await driver.commit()
+  const { entries } = MemoryEngine.prototype
+  let read = 0
+  vi.spyOn(MemoryEngine.prototype, 'entries').mockImplementation(async function* (this: MemoryEngine, scan) {
+    for await (const entry of entries.call(this, scan)) {
+      read++
+      yield entry
+    }
+  })
+  try {
+    await app.close()
+    app = fastify()
+    const streams: QueryableStreams = {
+      applicationId: 'app',
+      instanceId: 'a',
+      topology: built,
+      assignment: undefined,
+      partitionCount: () => 1,
+      served: () => [{ view: driver.view(), source: () => ({ ...source, role: 'active' as const }) }],
+    }
+    await app.register(queryRoutes({ streams }))
+    const { result } = (await get(`/stores/large/window?key=${text('k')}`)).body as never as {
+      result: { windows: unknown[]; more: boolean }
+    }
+    expect([result.windows.length, result.more]).toEqual([2, true])
+    expect(read).toBeLessThanOrEqual(3)
+  } finally {
+    vi.restoreAllMocks()
+  }
+})
+
 test('a page ends when it is large enough, whatever its limit', async () => {
   const big = keyValueStore('big', { key: utf8, value: utf8 })
   const builder = new StreamsBuilder()
@@ -370,6 +429,8 @@ test('a page ends when it is large enough, whatever its limit', async () => {
   await app.close()
   app = fastify()
   const streams: QueryableStreams = {
+    applicationId: 'app',
+    instanceId: 'a',
     topology: built,
     assignment: undefined,
     partitionCount: () => 1,

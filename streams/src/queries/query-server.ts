@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { answer, type Query, type QueryableStreams } from './answer.js'
-import { FAILURES, type QueryFailure } from './protocol.js'
+import { FAILURES, TARGET_HEADER, type QueryFailure } from './protocol.js'
 import { parseRequest, QueryRefusal } from './request.js'
 import { storeRead } from './store-reads.js'
 import { QueryError } from './task-view.js'
@@ -29,6 +29,7 @@ export function queryRoutes({ streams, queries = {}, token }: QueryServerOptions
   // Fastify waits for the promise of a plugin before it listens.
   return async function queryPlugin(app: FastifyInstance): Promise<void> {
     if (token !== undefined && token !== '') app.addHook('onRequest', requireToken(token))
+    app.addHook('onRequest', refuseForOthers(streams))
 
     app.get('/routing', () => streams.assignment ?? { members: [] })
 
@@ -60,6 +61,15 @@ async function told(reply: FastifyReply, ask: () => Promise<unknown>): Promise<F
 
 function fail(reply: FastifyReply, failure: QueryFailure): FastifyReply {
   return reply.code(FAILURES[failure.code]).send(failure)
+}
+
+/** Says nothing of the assignment: it means nothing to who looks for another application. */
+function refuseForOthers(streams: QueryableStreams) {
+  return async ({ headers }: FastifyRequest, reply: FastifyReply) => {
+    const meant = headers[TARGET_HEADER]
+    if (meant === undefined || meant === `${streams.applicationId}/${streams.instanceId}`) return undefined
+    return fail(reply, { code: 'NOT_MINE', message: `this is not ${String(meant)}` })
+  }
 }
 
 function requireToken(token: string) {

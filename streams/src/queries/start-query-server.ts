@@ -23,6 +23,10 @@ export interface QueryServer {
 
 /** A request is one line: what has not come in by then is not meant to. */
 const REQUEST_TIMEOUT_MS = 10_000
+/** A connection on which nothing moves for so long is cut: answers that nobody reads would be held for ever. */
+const CONNECTION_TIMEOUT_MS = 60_000
+/** Each may hold a page of 4 MiB, encoded, until it is read; what comes above that is refused. */
+const MAX_CONNECTIONS = 512
 
 /**
  * Answers queries about an application over HTTP. Open it before `streams.start()` and close it after `streams.close()`,
@@ -32,7 +36,12 @@ export async function startQueryServer(
   streams: QueryableStreams,
   { host = '127.0.0.1', port, token, queries = {} }: StartQueryServerOptions,
 ): Promise<QueryServer> {
-  const app = fastify({ forceCloseConnections: true, requestTimeout: REQUEST_TIMEOUT_MS })
+  const app = fastify({
+    forceCloseConnections: true,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+  })
+  app.server.maxConnections = MAX_CONNECTIONS
   await app.register(queryRoutes({ streams, queries, ...(token !== undefined && { token }) }))
   const url = await app.listen({ host, port })
   return { url, close: () => app.close() }

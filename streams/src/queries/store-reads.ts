@@ -113,7 +113,7 @@ async function windows(
   const limit = readLimit(params)
   const options = { limit: limit + 1, reverse: readFlag('reverse', params) }
   const page = new Page<StoredBytes>(limit)
-  for (const { value, ...stored } of await view.window(spec).fetch(keyBytes, fromMs, toMs, options)) {
+  for await (const { value, ...stored } of view.window(spec).scan(keyBytes, fromMs, toMs, options)) {
     if (!page.add(value.length, () => ({ ...stored, value: value.toString('base64url') }))) break
   }
   return { windows: page.items, more: page.isCut }

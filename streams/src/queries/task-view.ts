@@ -51,6 +51,8 @@ export interface WindowView<K, S> {
   get(key: K, startMs: number): StoredWindow<S> | undefined
   /** The windows of a key that start from `fromMs` to `toMs`, both inclusive, ascending by start. */
   fetch(key: K, fromMs: number, toMs: number, options?: ScanOptions): Promise<StoredWindow<S>[]>
+  /** As fetch(), read as they are asked for. */
+  scan(key: K, fromMs: number, toMs: number, options?: ScanOptions): AsyncIterable<StoredWindow<S>>
   /**
    * The windows of all keys that start from `fromMs` to `toMs`, both inclusive: key after key (shorter keys first, then
    * by bytes), each ascending by start. Read as they are asked for; costs one seek per key, whatever else the key has.
@@ -133,7 +135,7 @@ export class TaskView {
     const reads = this.#reads
     const codec = storedWindowCodec(spec.value)
 
-    async function* fetch(key: K, fromMs: number, toMs: number, { limit, reverse = false }: ScanOptions = {}) {
+    async function* scan(key: K, fromMs: number, toMs: number, { limit, reverse = false }: ScanOptions = {}) {
       const starts = startsWithin(spec, reads, fromMs, toMs)
       if (starts === undefined) return
       const from = windowKey(spec.key.encode(key), starts.fromMs)
@@ -150,16 +152,16 @@ export class TaskView {
     ): AsyncGenerator<[K, StoredWindow<S>]> {
       const starts = startsWithin(spec, reads, fromMs, toMs)
       if (starts === undefined || limit <= 0) return
-      const scan = reads.part(spec.name, { from: Buffer.alloc(0), to: undefined })
+      const part = reads.part(spec.name, { from: Buffer.alloc(0), to: undefined })
       let left = limit
       let after: Buffer = Buffer.alloc(0)
       for (;;) {
-        const [first] = await collect(scan({ from: after, to: undefined, limit: 1 }))
+        const [first] = await collect(part({ from: after, to: undefined, limit: 1 }))
         if (first === undefined) return
         const [anyOfKey] = first
         const { keyStart, keyEnd } = keyBoundsOf(anyOfKey)
         const range = { from: windowKeyAt(anyOfKey, starts.fromMs), to: windowKeyAt(anyOfKey, starts.endMs) }
-        for await (const [bytes, value] of scan({ ...range, ...limited(left) })) {
+        for await (const [bytes, value] of part({ ...range, ...limited(left) })) {
           yield [spec.key.decode(bytes, keyStart, keyEnd), codec.decode(value, windowStartOf(bytes))]
           if (--left === 0) return
         }
@@ -173,7 +175,8 @@ export class TaskView {
         const bytes = reads.get(spec.name, windowKey(spec.key.encode(key), startMs))
         return bytes === undefined ? undefined : codec.decode(bytes, startMs)
       },
-      fetch: (...parameters) => collect(fetch(...parameters)),
+      fetch: (...parameters) => collect(scan(...parameters)),
+      scan,
       fetchAll,
     }
   }
