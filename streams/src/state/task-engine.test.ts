@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -175,12 +175,12 @@ describe('state of another format', () => {
   })
 })
 
-describe('a directory of another engine', () => {
-  class OtherEngine extends LevelDbEngine {
-    override readonly storage = 'other' as never
-  }
-  const other = (where: string) => new OtherEngine(where) as never
+class OtherEngine extends LevelDbEngine {
+  override readonly storage = 'other' as never
+}
+const other = (where: string) => new OtherEngine(where) as never
 
+describe('a directory of another engine', () => {
   it('is emptied and says why: files of two engines never lie together', async () => {
     await (await filled()).close()
     const state = await openState(other)
@@ -204,6 +204,45 @@ describe('a directory of another engine', () => {
     expectWhole(state)
     await state.close()
     expect(await readFile(join(directory, 'ENGINE'), 'utf8')).toBe('leveldb\n')
+  })
+})
+
+describe('the file that says whose state it is', () => {
+  const file = () => join(directory, 'ENGINE')
+
+  it('is written once and then left alone: no start puts the state at risk', async () => {
+    await (await filled()).close()
+    const written = await stat(file(), { bigint: true })
+    const state = await openState()
+    await state.close()
+    const { ino, mtimeNs } = await stat(file(), { bigint: true })
+    expect({ ino, mtimeNs }).toEqual({ ino: written.ino, mtimeNs: written.mtimeNs })
+  })
+
+  it.each([
+    ['leveldb', undefined],
+    ['other', other],
+  ])('drops nothing of %s where it is empty: it is written again', async (storage, make) => {
+    const before = await openState(make)
+    before.begin('sums', 'topic-id', 0)
+    await persist(before, 1)
+    await before.close()
+    await writeFile(file(), '')
+    const state = await openState(make)
+    expect(state.dropped).toBeUndefined()
+    expectWhole(state)
+    await state.close()
+    expect(await readFile(file(), 'utf8')).toBe(`${storage}\n`)
+  })
+
+  it('is never there half: where its writing was cut short there is nothing to drop yet', async () => {
+    await mkdir(directory)
+    await writeFile(join(directory, 'ENGINE.tmp'), 'oth')
+    const state = await openState(other)
+    expect(state.dropped).toBeUndefined()
+    await state.close()
+    expect((await readdir(directory)).filter((name) => name.startsWith('ENGINE'))).toEqual(['ENGINE'])
+    expect(await readFile(file(), 'utf8')).toBe('other\n')
   })
 })
 

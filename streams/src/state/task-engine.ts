@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StreamsError } from '../errors.js'
 import type {
@@ -14,6 +14,8 @@ import { isCorruption, isDamage, isOfDisk, problemOf, unusable } from './engine-
 
 /** Tells in a task's directory whose files lie there. */
 const ENGINE_FILE = 'ENGINE'
+/** What it is before it is whole. */
+const UNFINISHED_ENGINE_FILE = 'ENGINE.tmp'
 /** Directories of before there was such a file. */
 const FIRST_ENGINE = 'leveldb'
 
@@ -172,15 +174,25 @@ export class TaskEngine implements EngineReads {
 
   async #foreignFiles(storage: string): Promise<string | undefined> {
     const files = await readdir(this.directory)
-    if (files.length === 0) return undefined
-    const found = files.includes(ENGINE_FILE)
-      ? (await readFile(join(this.directory, ENGINE_FILE), 'utf8')).trim()
-      : FIRST_ENGINE
-    return found === storage ? undefined : `it is of the engine '${found}', and this is '${storage}'`
+    if (files.every((name) => name === UNFINISHED_ENGINE_FILE)) return undefined
+    const found = files.includes(ENGINE_FILE) ? await this.#marked() : FIRST_ENGINE
+    // An empty file says nothing, so it is no proof of other files: a full disk or a power cut may have emptied it.
+    return found === storage || found === '' ? undefined : `it is of the engine '${found}', and this is '${storage}'`
   }
 
+  async #marked(): Promise<string> {
+    return (await readFile(join(this.directory, ENGINE_FILE), 'utf8')).trim()
+  }
+
+  /**
+   * Written only where it does not say so already, and whole or not at all: state is dropped by what it says. The
+   * directory itself is synced by the engine, which makes its own files after this one.
+   */
   async #mark(storage: string): Promise<void> {
-    await writeFile(join(this.directory, ENGINE_FILE), `${storage}\n`)
+    if ((await readdir(this.directory)).includes(ENGINE_FILE) && (await this.#marked()) === storage) return
+    const unfinished = join(this.directory, UNFINISHED_ENGINE_FILE)
+    await writeFile(unfinished, `${storage}\n`, { flush: true })
+    await rename(unfinished, join(this.directory, ENGINE_FILE))
   }
 
   async #wipe(): Promise<void> {
