@@ -1,6 +1,7 @@
-import { access, rm } from 'node:fs/promises'
+import { access, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { StateDirectory } from '../state/state-directory.js'
+import { CliError } from './failure.js'
 
 /** What an application has left in one state directory. Its lock is held, so that no process starts on it meanwhile. */
 export class LocalState {
@@ -16,10 +17,16 @@ export class LocalState {
 
   /**
    * @returns undefined if the application has nothing there
-   * @throws StreamsError LOCKED while an instance uses it, STATE if it cannot be read
+   * @throws CliError when there is no such directory: a misspelled one must not pass for one that is empty;
+   * StreamsError LOCKED while an instance uses it, STATE if it cannot be read
    */
   static async open(stateDir: string, applicationId: string): Promise<LocalState | undefined> {
     const root = resolve(stateDir)
+    const isDirectory = await stat(root).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
+    if (!isDirectory) throw new CliError(`--state-dir ${stateDir}: there is no directory ${root}`)
     const exists = await access(join(root, applicationId)).then(
       () => true,
       () => false,

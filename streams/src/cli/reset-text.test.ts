@@ -29,3 +29,11 @@ it('with no offsets left, state of tasks without stores has to be deleted by han
   expect(planText(plan).join()).not.toContain('delete the state directories')
   expect(planText({ ...plan, target: { kind: 'none' } }).join()).toContain('delete the state directories')
 })
+
+it('topics that the application both writes and reads have to be emptied where old records are read again, and that is said', () => {
+  const warning = 'a topic that the application both writes and reads has to be emptied first'
+  for (const kind of ['earliest', 'none'] as const)
+    expect(planText({ ...plan, target: { kind } }).join()).toContain(warning)
+  expect(planText({ ...plan, target: { kind: 'time', timestampMs: 0 } }).join()).toContain(warning)
+  expect(planText({ ...plan, target: { kind: 'latest' } }).join()).not.toContain(warning)
+})

@@ -36,6 +36,10 @@ export function planText(plan: ResetPlan): string[] {
           'delete the state directories that are not named here yourself: tasks without stores would go on where they end',
         ]
       : []),
+    // Which these are is the topology's knowledge, not Kafka's. Beginning at the end reads nothing again.
+    ...(target.kind === 'latest'
+      ? []
+      : ['a topic that the application both writes and reads has to be emptied first, or its records count twice']),
   ]
 }
 

@@ -183,14 +183,19 @@ export class TopologyTestDriver {
 
   /**
    * The state of one task, as an interactive query sees it.
-   * @param where which task: that of a store (by its name) or of a sub-topology (by its id); either may be left out
-   * while there is one sub-topology only
+   * @param where which task: that of a store (by its name) or of a sub-topology (by its id), and of which partition; what
+   * there is only one of may be left out
+   * @throws TypeError when no task or several are meant
    */
   view(
     where: { store?: string; subTopology?: number; partition?: number } = {},
     isolation: Isolation = 'committed',
   ): TaskView {
-    const { store, subTopology, partition = 0 } = where
+    const { store, subTopology, partition = this.#partitions === 1 ? 0 : undefined } = where
+    if (partition === undefined) {
+      const last = this.#partitions - 1
+      throw new TypeError(`a key's state is on one partition of 0 to ${last}: say which { partition } is shown`)
+    }
     const meant = this.topology.subTopologies.filter(
       ({ id, stores }) =>
         (subTopology === undefined || id === subTopology) &&
