@@ -60,6 +60,20 @@ test('one at once, then one every interval; the last success is when it was sent
   expect(performance.now() - heartbeats.lastSuccessAtMs).toBe(500)
 })
 
+test('while the machine sleeps the last success grows old by the wall clock, which alone goes on', async () => {
+  start()
+  await vi.advanceTimersByTimeAsync(1500)
+  const wall = vi.spyOn(Date, 'now')
+  const now = Date.now()
+  wall.mockReturnValue(now + 3_600_000)
+  expect(performance.now() - heartbeats.lastSuccessAtMs).toBeGreaterThan(3_590_000)
+  await vi.advanceTimersByTimeAsync(1000)
+  expect(performance.now() - heartbeats.lastSuccessAtMs).toBe(500)
+  wall.mockReturnValue(now - 3_600_000)
+  expect(performance.now() - heartbeats.lastSuccessAtMs).toBe(500)
+  wall.mockRestore()
+})
+
 test('after stop() none is sent, and stop() waits for the one in flight', async () => {
   let release!: (code: number) => void
   coordinator.answers = [new Promise((resolve) => (release = resolve))]

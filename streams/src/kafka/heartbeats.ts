@@ -19,6 +19,9 @@ interface Beating {
   memberId: string
 }
 
+/** What the wall clock may be set forward by between two heartbeats without a meaning. */
+const CLOCKS_DRIFT_MS = 500
+
 const LOST = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'])
 
 /**
@@ -35,6 +38,8 @@ export class Heartbeats {
   #timer: NodeJS.Timeout | undefined
   #sessionTimer: NodeJS.Timeout | undefined
   #lastSuccessAtMs = -Infinity
+  /** By the wall clock, epoch ms. */
+  #lastSuccessWallMs = 0
   /** A heartbeat answered with REBALANCE_IN_PROGRESS keeps the session, though it promises no partition any more. */
   #lastContactAtMs = -Infinity
 
@@ -43,15 +48,24 @@ export class Heartbeats {
     this.#options = options
   }
 
-  /** performance.now() at the start of the last one that was answered without error. */
+  /**
+   * performance.now() at the start of the last one that was answered without error. The monotonic clock stands still while
+   * a machine sleeps or is paused, and the group does not: what the wall clock has gone on by since then counts as well.
+   */
   get lastSuccessAtMs(): number {
-    return this.#lastSuccessAtMs
+    const sleptMs = Date.now() - this.#lastSuccessWallMs - (performance.now() - this.#lastSuccessAtMs)
+    return sleptMs > CLOCKS_DRIFT_MS ? this.#lastSuccessAtMs - sleptMs : this.#lastSuccessAtMs
+  }
+
+  #succeeded(atMs: number): void {
+    this.#lastSuccessAtMs = atMs
+    this.#lastSuccessWallMs = Date.now() - (performance.now() - atMs)
   }
 
   /** Begins with one at once: SyncGroup may have taken as long as the leader needed. */
   start(beating: Beating, joinedAtMs: number): void {
     this.#beating = beating
-    this.#lastSuccessAtMs = joinedAtMs
+    this.#succeeded(joinedAtMs)
     this.#lastContactAtMs = performance.now()
     this.#healthy()
     this.#schedule(0)
@@ -119,7 +133,7 @@ export class Heartbeats {
       if (this.#failing) log.info({ groupId }, 'heartbeats are answered again')
       this.#healthy()
       this.#schedule(intervalMs)
-      if (error === undefined) this.#lastSuccessAtMs = startedAtMs
+      if (error === undefined) this.#succeeded(startedAtMs)
       else this.#options.onRebalance()
     } else if (LOST.has(error.name) || error.kind !== 'retriable') {
       this.#lose(error)
