@@ -50,6 +50,36 @@ describe('calendar days', () => {
     }
   })
 
+  it.each(['America/New_York', 'Asia/Tokyo', 'UTC'])(
+    'begin with the epoch in %s: none begins before it',
+    (timeZone) => {
+      const days = calendarDays({ timeZone, graceMs: 0 })
+      expect(days.startOf(0)).toBe(0)
+      const end = days.endOf(0)
+      expect(days.startOf(end - 1)).toBe(0)
+      expect(days.startOf(end)).toBe(end)
+      expect(end).toBeLessThanOrEqual(24 * HOUR_MS)
+      expect(days.endOf(end) - end).toBe(24 * HOUR_MS)
+    },
+  )
+
+  it('hold every moment in the day that has it, also where the clocks went back at one minute past midnight', () => {
+    const days = calendarDays({ timeZone: 'America/Goose_Bay', graceMs: 0 })
+    const midnight = Date.UTC(2010, 10, 7, 3)
+    for (let at = midnight - HOUR_MS; at < midnight + 3 * HOUR_MS; at += 60_000) {
+      days.startOf(0) // what it found last is not found again
+      expect(days.startOf(at), new Date(at).toISOString()).toBe(at < midnight ? midnight - 24 * HOUR_MS : midnight)
+    }
+  })
+
+  it.each([
+    ['Asia/Singapore', '1970-01-01'],
+    ['America/Caracas', '2008-01-01'],
+    ['Asia/Pyongyang', '2016-01-01'],
+  ])('refuse %s, which was not whole hours off UTC at some time, and say when: not first at a record', (zone, when) => {
+    expect(() => calendarDays({ timeZone: zone, graceMs: 0 })).toThrow(`${zone} is not whole hours off UTC at all times (${when})`) // prettier-ignore
+  })
+
   it('refuse a zone that is not whole hours off UTC, and one that does not exist', () => {
     expect(() => calendarDays({ timeZone: 'Asia/Kolkata', graceMs: 0 })).toThrow(/whole hours/)
     expect(() => calendarDays({ timeZone: 'Mars/Olympus', graceMs: 0 })).toThrow(RangeError)

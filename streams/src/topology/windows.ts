@@ -19,6 +19,8 @@ export interface Windows {
 }
 
 const HOUR_MS = 3_600_000
+/** Time zones are held against their rule from the epoch on and as far ahead as zone data go. */
+const CHECKED_YEARS = { first: 1970, last: 2037 }
 
 /**
  * Windows of one size, aligned to the epoch (Kafka Streams' TimeWindows without advance).
@@ -38,8 +40,9 @@ export function tumbling({ sizeMs, graceMs }: { sizeMs: number; graceMs: number 
 
 /**
  * Calendar days of a time zone: 23 or 25 hours long where the clocks change.
- * Only zones that are whole hours off UTC at all times are taken, so that days are made of whole hours.
- * @throws RangeError for a zone the platform does not know or that is not whole hours off
+ * Only zones that have been whole hours off UTC ever since the epoch are taken, so that days are made of whole hours. For
+ * one that was not, long ago (Asia/Singapore until 1981), another one with its hours will do, as Etc/GMT-8.
+ * @throws RangeError for a zone the platform does not know or that is not whole hours off, and when it was not
  */
 export function calendarDays({ timeZone, graceMs }: { timeZone: string; graceMs: number }): Windows {
   checkGrace(graceMs)
@@ -49,7 +52,8 @@ export function calendarDays({ timeZone, graceMs }: { timeZone: string; graceMs:
   function dayOf(timestampMs: number): Window {
     if (timestampMs >= known.startMs && timestampMs < known.endMs) return known
     const startMs = clock.startOfDay(timestampMs)
-    known = { startMs, endMs: clock.startOfDay(startMs + 36 * HOUR_MS) }
+    // Outside UTC the day of the epoch began before it: there are no windows before 0, so that one is shorter.
+    known = { startMs: Math.max(0, startMs), endMs: clock.startOfDay(startMs + 36 * HOUR_MS) }
     return known
   }
 
@@ -83,22 +87,27 @@ function zoneClock(timeZone: string) {
     for (const { type, value } of format.formatToParts(timestampMs)) part[type] = Number(value)
     const asUtc = Date.UTC(part['year']!, part['month']! - 1, part['day']!, part['hour']!, part['minute']!)
     const offset = asUtc - (timestampMs - (timestampMs % 60_000))
-    if (offset % HOUR_MS !== 0) throw new RangeError(`${timeZone} is not whole hours off UTC: days need whole hours`)
-    return offset
+    if (offset % HOUR_MS === 0) return offset
+    const when = new Date(timestampMs).toISOString().slice(0, 10)
+    throw new RangeError(`${timeZone} is not whole hours off UTC at all times (${when}): days need whole hours`)
   }
 
   /** First hour of the local day: the local midnight, or the first hour after it where the clocks skip midnight. */
   function startOfDay(timestampMs: number): number {
-    const localMidnight = floorTo(timestampMs + offsetMs(timestampMs), 24 * HOUR_MS)
+    // An hour in which the clocks change belongs to the day it began in: some have gone back at one minute past midnight.
+    const offset = offsetMs(floorTo(timestampMs, HOUR_MS))
+    const localMidnight = floorTo(timestampMs + offset, 24 * HOUR_MS)
     for (let hour = -2; hour <= 2; hour++) {
-      const candidate = floorTo(localMidnight - offsetMs(timestampMs), HOUR_MS) + hour * HOUR_MS
+      const candidate = floorTo(localMidnight - offset, HOUR_MS) + hour * HOUR_MS
       if (candidate + offsetMs(candidate) >= localMidnight) return candidate
     }
     throw new RangeError(`no start of the day at ${timestampMs} in ${timeZone}`)
   }
 
-  offsetMs(Date.UTC(2026, 0, 1))
-  offsetMs(Date.UTC(2026, 6, 1))
+  for (let year = CHECKED_YEARS.first; year <= CHECKED_YEARS.last; year++) {
+    offsetMs(Date.UTC(year, 0, 1))
+    offsetMs(Date.UTC(year, 6, 1))
+  }
   return { startOfDay }
 }
 
