@@ -47,6 +47,17 @@ export function engineSuite(name: string, options: { make: () => Engine; durable
       expect(engine.get(bytes('empty'))).toHaveLength(0)
     })
 
+    it('has copies of what was written: it holds nothing that the buffers are views into', async () => {
+      const engine = await open()
+      const chunk = Buffer.from('....key.value....')
+      await engine.write([{ key: chunk.subarray(4, 7), value: chunk.subarray(8, 13) }], { sync: false })
+      chunk.fill(0)
+      const found: string[] = []
+      for await (const entry of engine.entries({ from: bytes('a'), to: bytes('z') })) found.push(entry.join('='))
+      expect(found).toEqual(['key=value'])
+      expect(engine.get(bytes('key'))?.toString()).toBe('value')
+    })
+
     it('deletes a key that is written as undefined', async () => {
       const engine = await filled()
       await engine.write([{ key: bytes('a'), value: undefined }], { sync: true })

@@ -56,7 +56,10 @@ export interface Engine extends EngineReads {
   open(): Promise<void>
   /** Memoised; afterwards every call throws. */
   close(): Promise<void>
-  /** Applies all of them or, when it throws or the process dies, none. With `sync` they survive a power cut. */
+  /**
+   * Applies all of them or, when it throws or the process dies, none. With `sync` they survive a power cut. Afterwards it
+   * holds none of these buffers: they may be views into something far larger.
+   */
   write(writes: readonly EngineWrite[], options: { sync: boolean }): Promise<void>
   /** What is in it at this moment. */
   snapshot(): EngineSnapshot

@@ -75,7 +75,8 @@ class SortedEntries {
     const text = key.toString('latin1')
     if (this.#byKey.has(text) === (value === undefined)) this.#sorted = undefined
     if (value === undefined) this.#byKey.delete(text)
-    else this.#byKey.set(text, [key, value])
+    // Copied: they may be views into a chunk of a changelog, and all of it would stay for one key.
+    else this.#byKey.set(text, [Buffer.from(key), Buffer.from(value)])
   }
 
   async *scan({
