@@ -78,7 +78,8 @@ export class RollUpNode implements StatefulNode {
   }
 
   #identity(key: unknown, startMs: number): string {
-    return `${startMs}/${keyIdentity(key, this.store.spec.key)}`
+    const identity = keyIdentity(key, this.store.spec.key)
+    return `${startMs}${typeof identity === 'number' ? '#' : '/'}${identity}`
   }
 
   #merge(key: unknown, startMs: number): void {

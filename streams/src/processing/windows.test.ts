@@ -219,6 +219,45 @@ describe('rolled up windows', () => {
     expect(await wait(10 * MINUTE)).toEqual([{ size: '15m', start: 0, sum: 3, closed: true, revision: 0 }])
   })
 
+  it('are told apart by the kind of their key: 1 and "1" are two', async () => {
+    const key = json<number | string>()
+    const store = (name: string) => windowStore(name, { key, value: json<number>(), retentionMs: 3 * DAY })
+    const builder = new StreamsBuilder()
+    builder
+      .stream('readings', { key, value: json<Reading>(), timestamp: ({ at }) => at })
+      .groupByKey()
+      .windowedBy(tumbling({ sizeMs: MINUTE, graceMs: DAY }))
+      .aggregate(
+        store('minutes'),
+        () => 0,
+        (sum, { amount }) => sum + amount,
+      )
+      .emit({ openAtMostEveryMs: 250, closedAfterMs: 0 })
+      .rollUp(tumbling({ sizeMs: 5 * MINUTE, graceMs: DAY }), store('fives'), (parts) => parts.reduce((a, b) => a + b))
+      .to('sums', { key, value: json<Announcement<number>>() })
+    const driver = new TopologyTestDriver(builder.build())
+    const add = (of: number | string, at: number, amount: number) =>
+      driver.pipe('readings', { key: of, value: { at, amount }, partition: 0 })
+    for (const at of [0, 6 * MINUTE]) {
+      add(1, at, 1)
+      add('1', at, 2)
+    }
+    await driver.commit()
+    const sums = () =>
+      driver
+        .readOutput('sums', { key, value: json<Announcement<number>>() })
+        .map(({ key, value }) => [key, value.value])
+    const first = [
+      [1, 1],
+      ['1', 2],
+    ]
+    expect(sums()).toEqual(first)
+    add(1, 30_000, 10)
+    add('1', 30_000, 10)
+    await driver.commit()
+    expect(sums()).toEqual(first.map(([of, sum]) => [of, (sum as number) + 10]))
+  })
+
   it('are corrected up the sizes when a part is corrected', async () => {
     const { add, commit } = createDriver()
     add('A', 0, 1)

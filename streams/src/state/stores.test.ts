@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Serde } from '../serde.js'
-import { utf8 } from '../serde.js'
+import { json as jsonOf, utf8 } from '../serde.js'
 import { keyValueStore, windowStore } from '../topology/stores.js'
 import type { Engine } from './engine.js'
 import { KeyValueStore } from './key-value-store.js'
@@ -53,6 +53,21 @@ describe('a key-value store', () => {
     add(store, 'a')
     await freeze(store, engine)()
     expect(store.entry('a').value).toEqual({ n: 3 })
+  })
+
+  it('tells keys apart by their kind: 1 and "1", null and "null", true and "true" are two each', async () => {
+    const engine = new MemoryEngine()
+    const mixed = keyValueStore('mixed', { key: jsonOf<unknown>(), value: json })
+    const store = new KeyValueStore(mixed, engine, new CacheBudget(1 << 20), clock)
+    const keys = [1, '1', null, 'null', true, 'true', [1], '[1]']
+    keys.forEach((key, n) => {
+      const entry = store.entry(key)
+      expect(entry.value).toBeUndefined()
+      entry.value = { n }
+      store.changed(entry)
+    })
+    expect(keys.map((key) => store.entry(key).value?.n)).toEqual(keys.map((_key, n) => n))
+    expect(store.freeze().map(({ key }) => key.toString())).toEqual(keys.map((key) => JSON.stringify(key)))
   })
 
   it('encodes each changed key once per freeze, and unchanged ones not at all', async () => {
