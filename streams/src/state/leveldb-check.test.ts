@@ -118,6 +118,24 @@ describe('the check of a LevelDB', () => {
     expect(() => expectSomeMoment(found!)).toThrow()
   })
 
+  it('finds that a log has lost all it held while the next one has not, as a power cut leaves it', async () => {
+    const [log] = await filesLike(/\.log$/)
+    const next = `${String(Number.parseInt(log!, 10) + 10).padStart(6, '0')}.log`
+    const directory = await damaged(log!, async (path) => {
+      await cp(path, join(path, '..', next))
+      await truncate(path, 0)
+    })
+    expect(await damageOfLevelDb(directory)).toBe(`${log} is empty, and ${next} goes on after it`)
+  })
+
+  it('takes an empty log that was begun last for what it is: nothing was written since', async () => {
+    const [log] = await filesLike(/\.log$/)
+    const next = `${String(Number.parseInt(log!, 10) + 10).padStart(6, '0')}.log`
+    const directory = await damaged(log!, (path) => writeFile(join(path, '..', next), ''))
+    expect(await damageOfLevelDb(directory)).toBeUndefined()
+    expect(await contents(directory)).toEqual(contentsAfter(BATCHES))
+  })
+
   it('finds a zeroed page in a table', async () => {
     const [table] = await filesLike(/\.ldb$/)
     const directory = await damaged(table!, (path) => overwrite(path, 8_192, Buffer.alloc(4_096)))

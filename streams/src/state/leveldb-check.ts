@@ -72,6 +72,8 @@ async function damageOfLogs(
       }
       if (unreadable !== undefined) return unreadable
       const sequence = piece.payload.readBigUInt64LE(0)
+      // LevelDB begins a log only when the one before it is full: an empty one has lost what it held, as in a power cut.
+      if (nextSequence === undefined && name !== logs[0]) return `${logs[0]} is empty, and ${name} goes on after it`
       if (nextSequence !== undefined && sequence !== nextSequence) return `${name} lacks changes before ${sequence}`
       nextSequence = sequence + BigInt(piece.payload.readUInt32LE(8))
     }
