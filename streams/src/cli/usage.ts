@@ -24,11 +24,10 @@ ${CONNECTION}
 
 export const RESET_USAGE = `streams reset --application-id ID (--brokers H:P[,H:P] | --config FILE) [--state-dir DIR ...] [--to WHERE] [--execute]
 
-  Deletes the internal topics of an application (all that are named ID-...-changelog or ID-...-repartition) and its local
-  state, and moves its committed offsets. Without --execute it only shows what it would do. All instances have to be
-  stopped. Output topics stay as they are: an application that starts over writes its results again. So a topic that the
-  application both writes and reads has to be emptied first, before the reset, or its records count twice: delete it and
-  make it again.
+  Deletes the internal topics of an application (named ID-...-changelog or ID-...-repartition) and its local state, and
+  moves its committed offsets. Without --execute it only shows what it would do. All instances have to be stopped. Output
+  topics stay as they are: an application that starts over writes its results again. So a topic that the application both
+  writes and reads has to be emptied first, before the reset, or its records count twice: delete it and make it again.
 
   When it was interrupted, the application refuses to start until the same command has run to its end.
 

@@ -21,7 +21,8 @@ const app = await startApp({
   topicPrefix: TOPIC_PREFIX,
   log: jsonLines((line) => console.log(line)),
 })
-app.streams.onFatal(() => process.exit(70))
+// Closing lets the others take over at once, not when this one's session is over.
+app.streams.onFatal(() => void app.close().finally(() => process.exit(70)))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void app.close().then(() => process.exit(0)))
 }

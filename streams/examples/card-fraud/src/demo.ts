@@ -51,7 +51,7 @@ export async function runDemo({ brokers, paymentsPerSecond, signal, say, ...opti
   const startMs = Date.now()
   const generator = new PaymentGenerator({ seed: 1, run: startMs.toString(36), startMs })
   const payments = generator.generate()
-  const status = () => `${sender.sent} records sent, ${generator.planted.length} frauds among them`
+  const status = () => `${sender.sent} records sent, frauds among them: ${generator.planted.length}`
   say(`sending ${paymentsPerSecond} payments a second; by their clock a minute passes with every 200 of them`)
 
   let toldAtMs = startMs

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { inject, onTestFinished, test, vi } from 'vitest'
+import { expect, inject, onTestFinished, test, vi } from 'vitest'
 import { json, utf8 } from '@candlewick/streams'
 import { KafkaAdmin } from '@candlewick/streams/kafka/admin'
 import { KafkaClient } from '@candlewick/streams/kafka/client'
@@ -16,22 +16,35 @@ const nowhere = () => undefined
 const log = { debug: nowhere, info: nowhere, warn: nowhere, error: nowhere }
 const TOPICS = ['lines', 'words', 'word-counts']
 
-/** The program as it was built, in a folder of its own: its state lies where it runs. */
-async function startProgram(brokers: string): Promise<void> {
+/** The program as it was built, in a folder of its own: its state lies where it runs. @returns its exit code, in time */
+async function startProgram(brokers: string): Promise<{ ended: Promise<number | null> }> {
   const cwd = await mkdtemp(join(tmpdir(), 'word-count-'))
   const program = new URL('../dist/word-count.js', import.meta.url).pathname
   const child = spawn(process.execPath, [program], {
     cwd,
     env: { ...process.env, KAFKA_BROKERS: brokers },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: 'ignore',
   })
+  const ended = once(child, 'exit').then(([code]) => code as number | null)
   onTestFinished(async () => {
-    const exited = once(child, 'exit')
     child.kill('SIGINT')
-    await exited
+    expect(await ended).not.toBeNull()
     await rm(cwd, { recursive: true, force: true })
   })
+  return { ended }
 }
+
+test('the program ends with code 1 when it cannot go on: here a topic is missing', async () => {
+  const brokers = inject('kafkaBrokers')
+  const client = new KafkaClient({ brokers: [brokers], clientId: 'test' }, log)
+  onTestFinished(() => client.close())
+  await client.connect()
+  const admin = new KafkaAdmin(client)
+  await admin.deleteTopics(['words'])
+  await vi.waitUntil(async () => (await admin.describeTopics(['words'])).length === 0)
+  const { ended } = await startProgram(brokers)
+  expect(await ended).toBe(1)
+})
 
 test('the program counts the words of the lines, and ends by Ctrl-C', async () => {
   const brokers = inject('kafkaBrokers')

@@ -10,11 +10,10 @@ builder
 const counts = keyValueStore('counts', { key: utf8, value: json(Number) })
 builder.stream('words', text).groupByKey().count(counts).toStream().to('word-counts', counts)
 
-const app = new KafkaStreams(builder.build(), {
-  applicationId: 'word-count',
-  kafka: { brokers: [process.env.KAFKA_BROKERS ?? 'localhost:9092'], clientId: 'word-count' },
-  stateDir: './state',
-  log: console,
-})
+const kafka = { brokers: [process.env.KAFKA_BROKERS ?? 'localhost:9092'], clientId: 'word-count' }
+const log = { ...console, debug: () => undefined }
+const app = new KafkaStreams(builder.build(), { applicationId: 'word-count', kafka, stateDir: './state', log })
+app.onFatal(() => void app.close().finally(() => process.exit(1))) // why is in the log
 process.once('SIGINT', () => void app.close())
+process.once('SIGTERM', () => void app.close())
 await app.start()
