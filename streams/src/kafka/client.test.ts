@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { KafkaClient } from './client.js'
-import type { KafkaConfig } from './config.js'
+import type { KafkaConfig, SaslOptions } from './config.js'
 import { requestQueueClass, type RequestQueue } from './kafkajs-private.js'
 import { initProducerId } from './protocol/transactions.js'
-import { ScriptedBroker } from './testing/scripted-broker.js'
+import { ScriptedBroker, type Manner } from './testing/scripted-broker.js'
 
 let broker: ScriptedBroker
 let lines: { level: string; message: string; fields: string }[]
@@ -155,6 +155,45 @@ it('a cluster that nobody answers for is an error that names the brokers', async
   await client.close()
   broker = new ScriptedBroker()
   await broker.start()
+})
+
+describe('a login', () => {
+  const sasl = (mechanism: SaslOptions['mechanism'] = 'plain') => ({ mechanism, username: 'user', password: 'secret' })
+
+  it.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)(
+    'by %s that the broker goes away from is a lost connection, no refusal',
+    async (mechanism) => {
+      broker.login = () => 'cut'
+      await expect(connected({ sasl: sasl(mechanism) })).rejects.toMatchObject({
+        name: 'CONNECTION',
+        kind: 'retriable',
+      })
+      expect(lines.filter(({ level }) => level === 'error')).toEqual([])
+    },
+  )
+
+  it('that broke off is begun anew on another connection, and then all goes on', async () => {
+    const manners: Manner[] = ['silence', 'cut']
+    broker.login = () => manners.shift() ?? 'answer'
+    const connecting = connected({ sasl: sasl(), requestTimeoutMs: 200 })
+    await expect(connecting).rejects.toMatchObject({ name: 'CONNECTION', kind: 'retriable' })
+    const [client] = clients
+    await client!.connect()
+    expect(await ask(client!)).toBe(0n)
+  })
+
+  it('that the broker does not answer in time is no refusal', async () => {
+    broker.login = () => 'silence'
+    const connecting = connected({ sasl: sasl(), requestTimeoutMs: 200 })
+    await expect(connecting).rejects.toMatchObject({ name: 'REQUEST_TIMED_OUT', kind: 'retriable' })
+  })
+
+  it('that the broker refuses is fatal, with what it says', async () => {
+    broker.login = () => 'refuse'
+    const refused = connected({ sasl: sasl() })
+    await expect(refused).rejects.toMatchObject({ name: 'SASL_AUTHENTICATION_FAILED', kind: 'fatal' })
+    await expect(refused).rejects.toThrow(/wrong password/)
+  })
 })
 
 it('the password appears in no log line and no error', async () => {

@@ -1,6 +1,6 @@
 import { Kafka, logLevel } from 'kafkajs'
 import type { KafkaConfig, KafkaLog } from './config.js'
-import { logTo, mendBrokerConnect, mendKafkaJs, socketFactory, tlsOptions } from './kafkajs-mends.js'
+import { logTo, mendBrokerConnect, mendKafkaJs, saslOptions, socketFactory, tlsOptions } from './kafkajs-mends.js'
 import { createCluster, type Cluster } from './kafkajs-private.js'
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 30_000
@@ -41,8 +41,4 @@ export function clusterOf(config: KafkaConfig, log: KafkaLog): Cluster {
   })
   mendBrokerConnect(cluster)
   return cluster
-}
-
-function saslOptions({ mechanism, username, password }: NonNullable<KafkaConfig['sasl']>) {
-  return { mechanism, username, password } as { mechanism: 'plain'; username: string; password: string }
 }

@@ -4,12 +4,13 @@
  */
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
-import type { ISocketFactory, LogEntry } from 'kafkajs'
-import type { KafkaConfig, KafkaLog } from './config.js'
+import type { AuthenticationProviderArgs, ISocketFactory, LogEntry, Mechanism, SaslAuthenticateArgs } from 'kafkajs'
+import type { KafkaConfig, KafkaLog, SaslOptions } from './config.js'
 import { KafkaError } from './errors.js'
 import {
   assertKafkaJsShape,
   connectionClass,
+  loginsBy,
   requestQueueClass,
   type Broker,
   type BrokerMetadata,
@@ -30,6 +31,7 @@ export function mendKafkaJs(): void {
   mendAnswerCopy(connectionClass.prototype)
   mendTlsAlert(connectionClass.prototype)
   mendReauthentication(connectionClass.prototype)
+  mendUnfinishedLogin(connectionClass.prototype)
   mended = true
 }
 
@@ -163,6 +165,22 @@ function mendReauthentication(connection: KafkaJsConnection): void {
 }
 
 /**
+ * A connection whose login did not come to its end stayed open, and the next try began on it with a second handshake, which a
+ * broker takes for a client out of its mind (ILLEGAL_SASL_STATE). Now the next try begins with a new connection.
+ */
+function mendUnfinishedLogin(connection: KafkaJsConnection): void {
+  const original = connection.authenticate
+  connection.authenticate = async function (this: KafkaJsConnection) {
+    try {
+      await original.call(this)
+    } catch (error) {
+      void this.disconnect()
+      throw error
+    }
+  }
+}
+
+/**
  * Everybody who needs a broker that is not connected tried to connect to it in turn; whoever failed closed the connection, on
  * which the next one had just begun. While a broker is away, many users hold each other up for whole connection timeouts, and
  * with them the refresh of metadata that would tell who leads instead. Now there is one attempt at a time, and all who ask
@@ -228,19 +246,49 @@ export function tlsOptions(ssl: KafkaConfig['ssl']): ConnectionOptions | undefin
   return ssl === true ? {} : ssl
 }
 
+/**
+ * A login as KafkaJS takes it. Whatever ended one, KafkaJS said that it had failed and left out why, so a broker that went away
+ * in the middle of it looked like one that refuses the password. Now only what a broker has answered is a refusal; a connection
+ * that broke, or an answer that did not come, is thrown as what it is.
+ */
+export function saslOptions({ mechanism, ...login }: SaslOptions): Mechanism {
+  const provider = loginsBy[mechanism]({ mechanism, ...login })
+  const authenticationProvider = (args: AuthenticationProviderArgs) => {
+    let unanswered: unknown
+    const saslAuthenticate = async <T>(exchange: SaslAuthenticateArgs<T>) => {
+      try {
+        return await args.saslAuthenticate(exchange)
+      } catch (error) {
+        if ((error as Error).name !== 'KafkaJSProtocolError') unanswered = error
+        throw error
+      }
+    }
+    const authenticator = provider({ ...args, saslAuthenticate })
+    const authenticate = async () => {
+      try {
+        await authenticator.authenticate()
+      } catch (refused) {
+        throw unanswered ?? refused
+      }
+    }
+    return { authenticate }
+  }
+  return { mechanism, authenticationProvider }
+}
+
 /** Namespaces that log every failed try of what we retry and report once ourselves. */
-const NOISY = new Set(['Connection', 'ConnectionPool', 'BrokerPool', 'Broker', 'Cluster', 'RequestQueue'])
+const NOISY = /^(Connection|ConnectionPool|BrokerPool|Broker|Cluster|RequestQueue|SaslAuthenticator-.*)$/
 
 /**
- * KafkaJS's log into ours. What it repeats per try (connections, metadata, coordinators that still load) goes to debug. Of an
- * entry's fields only plain values are kept, and no stack.
+ * KafkaJS's log into ours. What it repeats per try (connections, logins, metadata, coordinators that still load) goes to
+ * debug. Of an entry's fields only plain values are kept, and no stack.
  */
 export function logTo(log: KafkaLog): (entry: LogEntry) => void {
   return ({ namespace, label, log: entry }) => {
     const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...rest } = entry
     const plain = Object.entries(rest).filter(([, value]) => typeof value === 'string' || typeof value === 'number')
     const fields = { kafkajs: namespace, ...Object.fromEntries(plain) }
-    if (NOISY.has(namespace) || label === 'DEBUG' || label === 'INFO') log.debug(fields, message)
+    if (NOISY.test(namespace) || label === 'DEBUG' || label === 'INFO') log.debug(fields, message)
     else if (label === 'WARN') log.warn(fields, message)
     else log.error(fields, message)
   }

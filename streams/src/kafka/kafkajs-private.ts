@@ -5,7 +5,8 @@
  */
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
-import { Kafka } from 'kafkajs'
+import { Kafka, type Mechanism } from 'kafkajs'
+import type { SaslOptions } from './config.js'
 
 const require = createRequire(import.meta.url)
 
@@ -25,6 +26,8 @@ export interface KafkaJsConnection {
   /** How long, in ms, a login is good for; 0 = for ever. A Long, which Number() understands. */
   sessionLifetime: { toString(): string }
   isAuthenticated(): boolean
+  /** Logs in, if there is a login and it is not good any more. */
+  authenticate(): Promise<void>
   /** The answer that is being received: what came, and how much must have come before it can be read. */
   chunks: Buffer[]
   bytesBuffered: number
@@ -135,6 +138,15 @@ interface Prototype<T> {
 export const requestQueueClass = require('kafkajs/src/network/requestQueue') as Prototype<RequestQueue>
 export const connectionClass = require('kafkajs/src/network/connection') as Prototype<KafkaJsConnection>
 
+type LoginBy = (sasl: SaslOptions) => Mechanism['authenticationProvider']
+
+/** broker/saslAuthenticator: the logins, in the shape in which KafkaJS takes other people's. */
+export const loginsBy: Record<SaslOptions['mechanism'], LoginBy> = {
+  plain: require('kafkajs/src/broker/saslAuthenticator/plain') as LoginBy,
+  'scram-sha-256': require('kafkajs/src/broker/saslAuthenticator/scram256') as LoginBy,
+  'scram-sha-512': require('kafkajs/src/broker/saslAuthenticator/scram512') as LoginBy,
+}
+
 export interface ClusterOptions {
   metadataMaxAge: number
   allowAutoTopicCreation: boolean
@@ -164,7 +176,16 @@ export function assertKafkaJsShape(): void {
     [requestQueueClass.prototype, ['scheduleCheckPendingRequests', 'scheduleRequestTimeoutCheck', 'destroy']],
     [
       connectionClass.prototype,
-      ['connect', 'disconnect', 'rejectRequests', 'isConnected', 'isAuthenticated', 'send', 'processData'],
+      [
+        'connect',
+        'disconnect',
+        'rejectRequests',
+        'isConnected',
+        'isAuthenticated',
+        'authenticate',
+        'send',
+        'processData',
+      ],
     ],
   ]
   for (const [owner, names] of methods) {

@@ -7,7 +7,11 @@ import { WireWriter } from '../wire/writer.js'
 const API_VERSIONS = 18
 const METADATA = 3
 const FETCH = 1
+const SASL_HANDSHAKE = 17
+const SASL_AUTHENTICATE = 36
 const INIT_PRODUCER_ID = 22
+const SASL_AUTHENTICATION_FAILED = 58
+const ILLEGAL_SASL_STATE = 34
 
 /** How to answer InitProducerId (and whatever else comes), the request these tests ask with: a whole answer, its first bytes and the end, or nothing. */
 export type Manner = 'answer' | 'cut' | 'silence'
@@ -20,9 +24,12 @@ export class ScriptedBroker {
   manner: () => Manner = () => 'answer'
   /** Takes connections and answers nothing at all, as a process that hangs. */
   hangs = false
+  /** How to answer a login; undefined: none is offered. Only PLAIN comes to its end. */
+  login?: () => Manner | 'refuse'
   readonly sockets = new Set<Socket>()
   connections = 0
   asked = 0
+  readonly #loggingIn = new WeakSet<Socket>()
   readonly #server = createServer((socket) => this.#serve(socket))
 
   async start(port = 0): Promise<string> {
@@ -64,14 +71,33 @@ export class ScriptedBroker {
     const body = new WireWriter()
     body.int32(0).int32(correlationId)
     if (this.hangs) return
-    const manner = apiKey === API_VERSIONS || apiKey === METADATA ? 'answer' : this.manner()
+    const manner = this.#mannerOf(apiKey)
     if (apiKey === API_VERSIONS) this.#apiVersions(body)
+    else if (apiKey === SASL_HANDSHAKE) this.#saslHandshake(body, socket)
+    else if (apiKey === SASL_AUTHENTICATE) this.#saslAuthenticate(body, manner === 'refuse')
     else if (apiKey === METADATA) this.#metadata(body)
     else body.tags().int32(0).int16(0).bigInt64(BigInt(this.asked++)).int16(0).tags()
     body.bytes.writeInt32BE(body.length - 4, 0)
     const bytes = Buffer.from(body.bytes)
     if (manner === 'cut') socket.end(bytes.subarray(0, bytes.length - 5))
-    else if (manner === 'answer') socket.write(bytes)
+    else if (manner !== 'silence') socket.write(bytes)
+  }
+
+  #mannerOf(apiKey: number): Manner | 'refuse' {
+    if (apiKey === SASL_AUTHENTICATE) return this.login?.() ?? 'answer'
+    return [API_VERSIONS, METADATA, SASL_HANDSHAKE].includes(apiKey) ? 'answer' : this.manner()
+  }
+
+  /** One on each connection, as a broker takes it. */
+  #saslHandshake(body: WireWriter, socket: Socket): void {
+    body.int16(this.#loggingIn.has(socket) ? ILLEGAL_SASL_STATE : 0)
+    body.array(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], (mechanism) => body.string(mechanism))
+    this.#loggingIn.add(socket)
+  }
+
+  #saslAuthenticate(body: WireWriter, refused: boolean): void {
+    body.int16(refused ? SASL_AUTHENTICATION_FAILED : 0).string(refused ? 'wrong password' : null)
+    body.int32(0).int64(0)
   }
 
   #apiVersions(body: WireWriter): void {
@@ -81,6 +107,7 @@ export class ScriptedBroker {
       [FETCH, 0, 4],
       [INIT_PRODUCER_ID, 0, 4],
     ]
+    if (this.login !== undefined) versions.push([SASL_HANDSHAKE, 0, 1], [SASL_AUTHENTICATE, 0, 1])
     body.int16(0)
     body.array(versions, ([key, first, last]) => body.int16(key).int16(first).int16(last))
     body.int32(0)
