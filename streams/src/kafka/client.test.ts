@@ -114,6 +114,20 @@ describe('a broker that does not answer', () => {
     await vi.waitFor(() => expect(broker.sockets.size).toBe(1))
   })
 
+  it('and is given up sooner fails what waits for it at once, and is asked over new connections', async () => {
+    const client = await connected()
+    await client.coordinatorOf('group', 'g')
+    for (const socket of broker.sockets) broker.silenced.add(socket)
+    const [hanging, before] = [ask(client), broker.connections]
+    await vi.waitFor(() => expect(broker.unheard).toBe(1))
+    client.dropConnections('too long')
+    await expect(hanging).rejects.toMatchObject({ name: 'CONNECTION', kind: 'retriable', outcomeUnknown: true })
+    await client.coordinatorOf('group', 'g')
+    expect(await ask(client)).toBe(0n)
+    expect(broker.connections - before).toBe(1)
+    await vi.waitFor(() => expect(broker.sockets.size).toBe(1))
+  })
+
   it('does not keep close() waiting; what was asked is rejected', async () => {
     const client = await connected()
     broker.manner = () => 'silence'

@@ -2,7 +2,7 @@ import type { KafkaConfig, KafkaLog } from './config.js'
 import { KafkaError, isKafkaError, toKafkaError, type Concerns } from './errors.js'
 import { clusterOf, METADATA_MAX_AGE_MS, requestTimeoutMsOf } from './kafkajs-cluster.js'
 import { mendMetadata } from './kafkajs-mends.js'
-import type { Broker, BrokerMetadata, Cluster } from './kafkajs-private.js'
+import type { Broker, BrokerMetadata, Cluster, KafkaJsConnection } from './kafkajs-private.js'
 import { LostBrokers } from './lost-brokers.js'
 import type { ApiRequest } from './protocol/api-request.js'
 import { findCoordinator } from './protocol/find-coordinator.js'
@@ -77,12 +77,28 @@ export class KafkaClient {
 
   async #close(): Promise<void> {
     this.#closing.abort()
+    for (const connection of this.#connections()) connection.rejectRequests(KafkaError.closed(true))
+    await this.cluster.disconnect()
+  }
+
+  #connections(): KafkaJsConnection[] {
     const { brokers, seedBroker } = this.cluster.brokerPool
     const known = new Set([...Object.values(brokers), ...(seedBroker === undefined ? [] : [seedBroker])])
-    for (const broker of known) {
-      for (const connection of broker.connectionPool.pool) connection.rejectRequests(KafkaError.closed(true))
+    return [...known].flatMap(({ connectionPool }) => connectionPool.pool)
+  }
+
+  /**
+   * For the only user of this client, when it has waited too long: a peer that is gone without a word (a machine without power)
+   * looks like a slow one until the request timeout. What is under way fails now, with the outcome unknown; what is asked next
+   * goes over new connections, to coordinators that are looked for anew.
+   * @internal
+   */
+  dropConnections(why: string): void {
+    this.#coordinators.clear()
+    for (const connection of this.#connections()) {
+      connection.rejectRequests(KafkaError.connection(`dropped: ${why}`, true, { broker: connection.broker }))
+      void connection.disconnect()
     }
-    await this.cluster.disconnect()
   }
 
   /** Aborted by close(): for loops that wait between tries. */

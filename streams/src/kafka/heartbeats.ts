@@ -27,6 +27,7 @@ const LOST = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANC
 /**
  * Heartbeats of one generation: one every intervalMs, one in flight. Failures that pass are retried sooner, for as long
  * as the session lasts; then the member counts as lost without asking, because its partitions may be somebody else's.
+ * The client must be the member's own: its connections are dropped then.
  */
 export class Heartbeats {
   readonly #client: KafkaClient
@@ -98,10 +99,16 @@ export class Heartbeats {
       () => {
         const silentMs = performance.now() - this.#lastContactAtMs
         if (silentMs < this.#options.sessionTimeoutMs) this.#watchSession()
-        else this.#lose(undefined)
+        else this.#giveUp()
       },
       Math.max(1, leftMs),
     )
+  }
+
+  /** One that is in flight may be on its way to a machine that is gone: neither stop() nor the next join waits for it. */
+  #giveUp(): void {
+    this.#client.dropConnections('no heartbeat was answered for a whole session')
+    this.#lose(undefined)
   }
 
   #healthy(): void {

@@ -7,6 +7,7 @@ import { WireWriter } from '../wire/writer.js'
 const API_VERSIONS = 18
 const METADATA = 3
 const FETCH = 1
+const FIND_COORDINATOR = 10
 const SASL_HANDSHAKE = 17
 const SASL_AUTHENTICATE = 36
 const INIT_PRODUCER_ID = 22
@@ -27,6 +28,10 @@ export class ScriptedBroker {
   /** How to answer a login; undefined: none is offered. Only PLAIN comes to its end. */
   login?: () => Manner | 'refuse'
   readonly sockets = new Set<Socket>()
+  /** On these nothing is answered any more, as when the machine has lost its power. */
+  readonly silenced = new Set<Socket>()
+  /** Requests that came on those. */
+  unheard = 0
   connections = 0
   asked = 0
   readonly #loggingIn = new WeakSet<Socket>()
@@ -70,9 +75,11 @@ export class ScriptedBroker {
     const correlationId = request.int32()
     const body = new WireWriter()
     body.int32(0).int32(correlationId)
-    if (this.hangs) return
+    if (this.silenced.has(socket)) this.unheard++
+    if (this.hangs || this.silenced.has(socket)) return
     const manner = this.#mannerOf(apiKey)
     if (apiKey === API_VERSIONS) this.#apiVersions(body)
+    else if (apiKey === FIND_COORDINATOR) this.#coordinator(body)
     else if (apiKey === SASL_HANDSHAKE) this.#saslHandshake(body, socket)
     else if (apiKey === SASL_AUTHENTICATE) this.#saslAuthenticate(body, manner === 'refuse')
     else if (apiKey === METADATA) this.#metadata(body)
@@ -85,7 +92,12 @@ export class ScriptedBroker {
 
   #mannerOf(apiKey: number): Manner | 'refuse' {
     if (apiKey === SASL_AUTHENTICATE) return this.login?.() ?? 'answer'
-    return [API_VERSIONS, METADATA, SASL_HANDSHAKE].includes(apiKey) ? 'answer' : this.manner()
+    return [API_VERSIONS, METADATA, FIND_COORDINATOR, SASL_HANDSHAKE].includes(apiKey) ? 'answer' : this.manner()
+  }
+
+  #coordinator(body: WireWriter): void {
+    body.tags().int32(0).int16(0).compactString(null)
+    body.int32(0).compactString('127.0.0.1').int32(this.#port).tags()
   }
 
   /** One on each connection, as a broker takes it. */
@@ -105,6 +117,7 @@ export class ScriptedBroker {
       [API_VERSIONS, 0, 2],
       [METADATA, 0, 12],
       [FETCH, 0, 4],
+      [FIND_COORDINATOR, 0, 4],
       [INIT_PRODUCER_ID, 0, 4],
     ]
     if (this.login !== undefined) versions.push([SASL_HANDSHAKE, 0, 1], [SASL_AUTHENTICATE, 0, 1])
