@@ -23,9 +23,11 @@ export interface AtLeastOnceProducerOptions {
  * Whoever fails in between finds the records written and the offsets not, and writes again what follows from them.
  *
  * Nothing fences the records themselves from a process that was replaced: they are not sent once the lease of the last
- * heartbeat has run out, so only a process that freezes within the microseconds between that look and the request can
- * write late. Offsets are fenced by the broker. After a failure the epoch goes up: a request of before, still on its way,
- * is refused by each partition that has got a record of the new epoch, so an older state never lands on a newer one.
+ * heartbeat has run out. That is looked at last when the connection is open and logged in, right before it is given the
+ * request. So what can still be written late is what a process freezes on in the microseconds after that look, and what the
+ * connection holds back because the broker has asked this client to slow down (KIP-219). Offsets are fenced by the broker.
+ * After a failure the epoch goes up: a request of before, still on its way, is refused by each partition that has got a
+ * record of the new epoch, so an older state never lands on a newer one.
  */
 export class AtLeastOnceProducer {
   readonly #client: KafkaClient

@@ -8,6 +8,7 @@ import { batchOf, compressionOf, recordsOf } from './records/rebuild.js'
 import { blamesRecords, blamesTopic, refuse, singleOut, type OnRefused } from './refused-records.js'
 import { fittingOneRequest } from './request-size.js'
 import { Backoff, pause } from './retry.js'
+import type { WireWriter } from './wire/writer.js'
 
 /** By topic and partition, the offset after the last record written. */
 export type WrittenOffsets = Map<string, Map<number, number>>
@@ -40,7 +41,7 @@ interface Round {
 }
 
 export interface SendOptions {
-  /** performance.now() until which leaders that move or are away are waited for. */
+  /** performance.now() until which leaders that move or are away are waited for; no request leaves later. */
   deadlineMs: number
   /** Asked about what no broker takes; without it that fails the whole. */
   onRefused?: OnRefused | undefined
@@ -148,8 +149,13 @@ export class BatchProduce {
       timeoutMs: Math.min(Math.max(leftMs, 1), MAX_SERVER_TIMEOUT_MS),
       batches: lanes.map(({ topic, partition, waiting }) => ({ topic, partition, bytes: waiting[0]!.bytes })),
     })
+    const encode = (writer: WireWriter) => {
+      // Connecting to the leader and logging in may have taken any time.
+      if (performance.now() > deadlineMs) throw KafkaError.notSent('no time is left to write')
+      request.encode(writer)
+    }
     const broker = await this.#client.brokerWithId(leader)
-    const { partitions } = await this.#client.send(broker, request)
+    const { partitions } = await this.#client.send(broker, { ...request, encode })
     return partitions
   }
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { KafkaClient } from './client.js'
 import type { KafkaConfig, SaslOptions } from './config.js'
+import { KafkaError } from './errors.js'
 import { requestQueueClass, type RequestQueue } from './kafkajs-private.js'
 import { initProducerId } from './protocol/transactions.js'
 import { ScriptedBroker, type Manner } from './testing/scripted-broker.js'
@@ -148,6 +149,20 @@ it('a broker that takes connections and hangs counts as away, and is connected t
   const [client] = clients
   await client!.connect()
   expect(await ask(client!)).toBe(0n)
+})
+
+it('a request whose time is up when it could leave is not sent, and the connection is as good as before', async () => {
+  const client = await connected()
+  const before = broker.connections
+  const request = initProducerId(null, 1000)
+  const encode = () => {
+    throw KafkaError.notSent('too late')
+  }
+  const late = client.send(await client.anyBroker(), { ...request, encode })
+  await expect(late).rejects.toMatchObject({ name: 'NOT_SENT', kind: 'retriable', outcomeUnknown: false })
+  expect(await ask(client), 'the first that came').toBe(0n)
+  expect(broker.connections).toBe(before)
+  expect(saidAloud()).toEqual([])
 })
 
 it('a request the broker does not offer fails with the versions in question', async () => {

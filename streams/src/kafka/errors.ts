@@ -20,6 +20,7 @@ const CONNECTION = -2
 const CLOSED = -3
 const INVALID_ANSWER = -4
 const TLS_FAILED = -5
+const NOT_SENT = -6
 
 /** The broker gave up or broke after the request may have taken effect. */
 const OUTCOME_UNKNOWN = new Set([
@@ -32,7 +33,7 @@ const OUTCOME_UNKNOWN = new Set([
 /**
  * Anything that went wrong between us and Kafka. `name` is Kafka's own name of the error (protocol/error-codes.ts), or
  * CONNECTION (no connection, or it broke), CLOSED (our client was closed), INVALID_ANSWER (undecodable bytes), TLS_FAILED
- * (one side does not accept the other's certificate, or only one of them speaks TLS).
+ * (one side does not accept the other's certificate, or only one of them speaks TLS), NOT_SENT (its time was up before).
  *
  * KafkaJS drives group membership and looks at `type` and `retriable` of errors, so both are here.
  */
@@ -89,6 +90,12 @@ export class KafkaError extends Error {
       'the client is closed',
       {},
     )
+  }
+
+  /** The time for a request was up before it could leave: no broker has seen it, and none is to blame. */
+  static notSent(detail: string, concerns: Concerns = {}): KafkaError {
+    const identity = { code: NOT_SENT, name: 'NOT_SENT', kind: 'retriable' as const, outcomeUnknown: false }
+    return new KafkaError(identity, detail, concerns)
   }
 
   /** No retry changes a certificate or a protocol: as with a refused login, somebody has to change a setting. */

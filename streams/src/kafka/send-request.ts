@@ -19,10 +19,10 @@ export async function sendRequest<T>(
 ): Promise<T> {
   const { timeoutMs, apiKey, version, name } = request
   const encode = () => {
-    onSent()
     const writer = new WireWriter()
     if (request.flexible) writer.tags()
     request.encode(writer)
+    onSent()
     return Promise.resolve({ buf: writer.target, buffer: writer.bytes })
   }
   const decode = (bytes: Buffer) => {

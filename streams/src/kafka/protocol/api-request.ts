@@ -14,7 +14,10 @@ export interface ApiRequest<T> {
   readonly name: string
   /** Flexible versions have compact types and tagged fields, in the request's and the answer's header too (KIP-482). */
   readonly flexible: boolean
-  /** Writes the body. Called once, right before sending; the writer's bytes are copied before the next await. */
+  /**
+   * Writes the body. Called once, right before sending, on a connection that is open and logged in; the writer's bytes are
+   * copied before the next await. What it throws is thrown to whoever sends, and nothing is sent.
+   */
   encode(writer: WireWriter): void
   /** Reads the body. Error codes inside are the caller's business. */
   decode(reader: WireReader): T
