@@ -8,11 +8,13 @@ import { ScriptedBroker, type Manner } from './testing/scripted-broker.js'
 
 let broker: ScriptedBroker
 let lines: { level: string; message: string; fields: string }[]
+let onLine: (message: string) => void
 const clients: KafkaClient[] = []
 
 beforeEach(() => {
   broker = new ScriptedBroker()
   lines = []
+  onLine = () => undefined
 })
 afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.close()))
@@ -20,11 +22,16 @@ afterEach(async () => {
 })
 
 async function connected(options: Partial<KafkaConfig> = {}): Promise<KafkaClient> {
+  return connectedTo([await broker.start()], options)
+}
+
+async function connectedTo(brokers: string[], options: Partial<KafkaConfig> = {}): Promise<KafkaClient> {
   const to = (level: string) => (fields: object, message: string) => {
     lines.push({ level, message, fields: JSON.stringify(fields) })
+    onLine(message)
   }
   const log = { debug: to('debug'), info: to('info'), warn: to('warn'), error: to('error') }
-  const client = new KafkaClient({ brokers: [await broker.start()], clientId: 'test', ...options }, log)
+  const client = new KafkaClient({ brokers, clientId: 'test', ...options }, log)
   clients.push(client)
   await client.connect()
   return client
@@ -163,6 +170,17 @@ it('a request whose time is up when it could leave is not sent, and the connecti
   expect(await ask(client), 'the first that came').toBe(0n)
   expect(broker.connections).toBe(before)
   expect(saidAloud()).toEqual([])
+})
+
+it('close() ends a search for a broker that answers: the next one on the list is not connected to', async () => {
+  const away = new ScriptedBroker()
+  const addresses = [await away.start(), await broker.start()]
+  await away.close()
+  onLine = (message) => {
+    if (message.includes('trying another broker')) void clients[0]!.close()
+  }
+  await expect(connectedTo(addresses)).rejects.toMatchObject({ name: 'CLOSED' })
+  expect(broker.connections).toBe(0)
 })
 
 it('a request the broker does not offer fails with the versions in question', async () => {

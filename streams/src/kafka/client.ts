@@ -43,7 +43,7 @@ export class KafkaClient {
     this.log = log
     this.#requestTimeoutMs = requestTimeoutMsOf(config)
     this.#lostBrokers = new LostBrokers(log)
-    this.cluster = clusterOf(config, log)
+    this.cluster = clusterOf(config, log, this.closing)
     mendMetadata(this.cluster, (broker, topics) => this.#fetchMetadata(broker, topics))
     this.cluster.findGroupCoordinator = ({ groupId, coordinatorType = 0 }) =>
       this.coordinatorOf(coordinatorType === 0 ? 'group' : 'transaction', groupId)
@@ -59,7 +59,7 @@ export class KafkaClient {
     try {
       await this.cluster.connect()
     } catch (error) {
-      throw toKafkaError(error, false, concerns)
+      throw this.#closed === undefined ? toKafkaError(error, false, concerns) : KafkaError.closed()
     }
     await this.refreshMetadata()
   }

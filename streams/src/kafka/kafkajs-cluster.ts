@@ -15,8 +15,11 @@ export function requestTimeoutMsOf({ requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_
   return requestTimeoutMs
 }
 
-/** KafkaJS's connections to one cluster, mended, as our configuration wants them; nothing is connected yet. */
-export function clusterOf(config: KafkaConfig, log: KafkaLog): Cluster {
+/**
+ * KafkaJS's connections to one cluster, mended, as our configuration wants them; nothing is connected yet, and nothing will be
+ * any more once `closing` is aborted.
+ */
+export function clusterOf(config: KafkaConfig, log: KafkaLog, closing: AbortSignal): Cluster {
   mendKafkaJs()
   const ssl = tlsOptions(config.ssl)
   const kafka = new Kafka({
@@ -29,7 +32,7 @@ export function clusterOf(config: KafkaConfig, log: KafkaLog): Cluster {
     enforceRequestTimeout: true,
     // Enough to try every seed broker once; further tries are ours, with metadata refreshed in between.
     retry: { retries: config.brokers.length, initialRetryTime: 50, maxRetryTime: 200, multiplier: 1.5, factor: 0.2 },
-    socketFactory: socketFactory(),
+    socketFactory: socketFactory(closing),
     logLevel: logLevel.INFO,
     logCreator: () => logTo(log),
   })

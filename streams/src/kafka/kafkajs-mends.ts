@@ -229,11 +229,13 @@ export function mendMetadata(
 }
 
 /**
- * Sockets as KafkaJS makes them, with two differences: TCP_NODELAY, because a small request after another one waited up to
- * 40 ms for the peer's delayed acknowledgement, and keep-alive probes from 15 s of silence on.
+ * Sockets as KafkaJS makes them, with three differences: TCP_NODELAY, because a small request after another one waited up to
+ * 40 ms for the peer's delayed acknowledgement; keep-alive probes from 15 s of silence on; and none once `closing` is aborted,
+ * because KafkaJS's search for a broker that answers goes on after disconnect(), and nobody closed what it opened then.
  */
-export function socketFactory(): ISocketFactory {
+export function socketFactory(closing: AbortSignal): ISocketFactory {
   return ({ host, port, ssl, onConnect }): Socket => {
+    if (closing.aborted) throw KafkaError.closed()
     const target = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }
     if (ssl === null || ssl === undefined) return connectTcp(target, onConnect)
     return connectTls({ ...(isIP(host) === 0 && { servername: host }), ...ssl, ...target }, onConnect).setNoDelay(true)
