@@ -100,7 +100,7 @@ export class RollUpNode implements StatefulNode {
     const { partWindows } = this.spec
     const parts: unknown[] = []
     for (let at = startMs; at < endMs; at = partWindows.endOf(at)) {
-      const part = this.parts.entry(key, at).value
+      const part = this.parts.peek(key, at)
       if (part !== undefined) parts.push(part.value)
     }
     return parts

@@ -6,6 +6,9 @@ import type { Forward, NodeContext, StatefulNode } from './stateful-node.js'
 
 type Entry = WindowStoreEntry<unknown, unknown>
 
+/** Windows found open that one commit announces once more: all of a large store at once would fill memory, and fail again. */
+const REOPENED_AT_A_TIME = 10_000
+
 /**
  * One state per key and window. Lateness decides when a window is announced, never what it holds: a record within the
  * grace enters its window even after that was announced closed, and a correction with the next revision follows.
@@ -14,6 +17,8 @@ export class WindowedAggregateNode implements StatefulNode {
   readonly #open = new OpenWindows<unknown>()
   /** Open windows that changed since they were last announced. */
   readonly #growing = new Set<Entry>()
+  /** Windows that the last owner left open. Whether it announced their last state is not known: they are once more. */
+  #reopened: { readonly key: unknown; readonly startMs: number }[] = []
   readonly #traces = new EntryTraces<Entry>()
   nextAnnouncementMs = Number.POSITIVE_INFINITY
 
@@ -61,11 +66,13 @@ export class WindowedAggregateNode implements StatefulNode {
       else if (!closedNow.has(entry)) this.#correct(entry)
     }
     this.#announceGrowing(nowMs, emit.openAtMostEveryMs)
+    this.#announceReopened(nowMs)
   }
 
   async reopen(): Promise<void> {
     this.#open.clear()
     this.#growing.clear()
+    this.#reopened = []
     this.#traces.clear()
     this.nextAnnouncementMs = Number.POSITIVE_INFINITY
     const { emit, windows } = this.spec
@@ -74,8 +81,7 @@ export class WindowedAggregateNode implements StatefulNode {
     for await (const { key, startMs, window } of this.store.windowsFrom(fromMs)) {
       if (window.closed) continue
       this.#expect(key, startMs, windows.endOf(startMs))
-      // Whether the last owner announced its last state is not known: it is announced once more.
-      this.#growing.add(this.store.entry(key, startMs))
+      this.#reopened.push({ key, startMs })
       this.nextAnnouncementMs = Number.NEGATIVE_INFINITY
     }
   }
@@ -121,6 +127,17 @@ export class WindowedAggregateNode implements StatefulNode {
       this.#growing.delete(seen)
       this.#traces.take(seen)
     }
+  }
+
+  #announceReopened(nowMs: number): void {
+    for (const { key, startMs } of this.#reopened.splice(0, REOPENED_AT_A_TIME)) {
+      const entry = this.store.entry(key, startMs)
+      const isAnnounced = entry.announcedAtMs > Number.NEGATIVE_INFINITY
+      if (entry.value === undefined || entry.value.closed || isAnnounced) continue
+      entry.announcedAtMs = nowMs
+      this.#announce(entry)
+    }
+    if (this.#reopened.length > 0) this.nextAnnouncementMs = Number.NEGATIVE_INFINITY
   }
 
   /** @param traced the object under which its trace was noted */

@@ -1,10 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { utf8, type Serde } from '../serde.js'
 import { TopologyTestDriver } from '../testing/topology-test-driver.js'
+import { CacheBudget } from '../state/cache-budget.js'
+import { MemoryEngine } from '../state/memory-engine.js'
+import { storePrefix, windowKey } from '../state/store-keys.js'
+import { storedWindowCodec } from '../state/window-store.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import type { Announcement } from '../topology/nodes.js'
 import { keyValueStore, windowStore } from '../topology/stores.js'
 import { tumbling } from '../topology/windows.js'
+import { TaskProcessor } from './task.js'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
@@ -85,8 +90,10 @@ function createDriver(options: { graceMs?: number; partitions?: number } = {}) {
   fives.mapValues(told('5m')).to('sums', produced)
   fifteens.mapValues(told('15m')).to('sums', produced)
 
-  const driver = new TopologyTestDriver(builder.build(), { partitions: options.partitions ?? 1 })
+  const topology = builder.build()
+  const driver = new TopologyTestDriver(topology, { partitions: options.partitions ?? 1 })
   return {
+    topology,
     driver,
     add: (key: string, minute: number, amount: number) =>
       driver.pipe('readings', { key, value: { at: minute * MINUTE, amount } }),
@@ -304,6 +311,61 @@ describe('a task that takes over', () => {
       { size: '5m', start: 5, sum: 4, closed: true, revision: 0 },
       { size: '15m', start: 0, sum: 7, closed: true, revision: 0 },
     ])
+  })
+})
+
+describe('a task that takes over very many open windows', () => {
+  it('announces them once more in several commits, each of them once, and closes at once what is due', async () => {
+    const { driver, add, commit, wait } = createDriver()
+    const keys = 11_000
+    for (let n = 0; n < keys; n++) add(`key ${n}`, 1, n)
+    await commit()
+    await driver.restart()
+    const counts: number[] = []
+    const sums = new Set<number>()
+    for (let commits = 0; commits < 3; commits++) {
+      const announced = await wait(0)
+      counts.push(announced.length)
+      for (const { sum } of announced) sums.add(sum)
+    }
+    expect(counts).toEqual([10_000, 1_000, 0])
+    expect(sums.size).toBe(keys)
+
+    await driver.restart()
+    add('key 0', 2.2, 1)
+    const closed = (await commit()).filter((one) => one.closed)
+    expect(closed).toHaveLength(keys)
+    expect([...(await wait(0)), ...(await wait(0))], 'of what is closed').toEqual([])
+  })
+
+  it('merges their parts without keeping them where the cache is full', async () => {
+    const [engine, budget, keys] = [new MemoryEngine(), new CacheBudget(0), 300]
+    const value = storedWindowCodec(json<{ sum: number }>())
+    for (let n = 0; n < keys * 5; n++) {
+      const startMs = Math.floor(n / keys) * MINUTE
+      const key = Buffer.concat([storePrefix('minutes'), windowKey(Buffer.from(`key ${n % keys}`), startMs)])
+      await engine.write([{ key, value: value.encode({ startMs, value: { sum: 1 }, closed: true, revision: 0 }) }])
+    }
+    const sums: number[] = []
+    const append = (_topic: string, _key: Buffer, value: Buffer) =>
+      sums.push((JSON.parse(value.toString()) as Told).sum)
+    const processor = new TaskProcessor({
+      subTopology: createDriver().topology.subTopologies[0]!,
+      partition: 0,
+      engine,
+      budget,
+      output: { append } as never,
+      handlers: {},
+    })
+    const atMs = 5 * MINUTE
+    const clock = JSON.stringify({ streamTimeMs: atMs, closingClockMs: atMs, passedMs: atMs })
+    await processor.reset(new Map([['readings', 0]]), clock)
+    processor.quietFor(MINUTE)
+    processor.freeze(0)
+    expect(sums).toHaveLength(keys)
+    expect(new Set(sums)).toEqual(new Set([5]))
+    // The five and the fifteen minutes of each key, which are changed or looked at to be, and hardly one of their parts.
+    expect(budget.misses).toBeLessThanOrEqual(2 * keys + 5)
   })
 })
 

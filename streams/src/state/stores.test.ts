@@ -158,6 +158,23 @@ describe('a window store', () => {
     expect(store.entry('A', 40).value).toBeUndefined()
   })
 
+  it('keeps nothing that is only looked at while the cache is full', async () => {
+    const { engine } = await filled()
+    const budget = new CacheBudget(1_000)
+    const store = new WindowStore(windows, engine, budget)
+    for (let twice = 0; twice < 2; twice++) {
+      for (const key of ['A', 'AA', 'B', '\0', 'A\0']) {
+        for (const startMs of [10, 20, 30]) expect(store.peek(key, startMs)?.value).toEqual({ n: startMs })
+        expect(store.peek(key, 40)).toBeUndefined()
+      }
+    }
+    expect(budget.usedBytes).toBeLessThanOrEqual(2 * budget.limitBytes)
+    const changed = store.entry('B', 20)
+    changed.value!.value.n = 7
+    store.changed(changed)
+    expect(store.peek('B', 20)?.value, 'what is there is seen as it is').toEqual({ n: 7 })
+  })
+
   it('finds the windows from a moment on for every key, also where one key begins like another', async () => {
     const { store } = await filled()
     const found: string[] = []

@@ -99,6 +99,15 @@ export class WindowStore<K, S> extends ObjectCache<WindowStoreEntry<K, S>> {
     return entry
   }
 
+  /** A window to be looked at and not changed: once the cache is full, nothing more is kept for that. */
+  peek(key: K, startMs: number): StoredWindow<S> | undefined {
+    const windows = this.#keys.get(keyIdentity(key, this.spec.key))
+    if (!this.budget.isFull || windows?.entries.has(startMs) === true) return this.entry(key, startMs).value
+    const storeKey = windowKey(windows?.keyBytes ?? this.spec.key.encode(key), startMs)
+    const bytes = this.engine.get(Buffer.concat([this.#prefix, storeKey]))
+    return bytes === undefined ? undefined : this.#codec.decode(bytes, startMs)
+  }
+
   pinned(storeKey: Buffer): EngineWrite | undefined {
     const { keyStart, keyEnd } = keyBoundsOf(storeKey)
     const key = this.spec.key.decode(storeKey, keyStart, keyEnd)
