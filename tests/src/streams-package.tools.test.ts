@@ -37,9 +37,18 @@ function run(program: string): string {
   return execFileSync(process.execPath, ['--input-type=module', '-e', program], { cwd: project, encoding: 'utf8' })
 }
 
+const readme = readFileSync(join(ROOT, 'streams/README.md'), 'utf8')
+
+/** The programs that its README gives as a whole: word count, and one that asks it. */
+function wholePrograms(): string[] {
+  const blocks = [...readme.matchAll(/^```ts\n(import [^`]*?^await [^`]*?)^```$/gms)].map(([, block]) => block!)
+  const programs = blocks.filter((block) => /new StreamsBuilder|QueryClient/.test(block))
+  expect(programs).toHaveLength(2)
+  return programs
+}
+
 /** Every import of @candlewick/streams in the table of its README. */
 function publicImports(): string[] {
-  const readme = readFileSync(join(ROOT, 'streams/README.md'), 'utf8')
   const rows = [...readme.matchAll(/^\| `(@candlewick\/streams[\w/-]*(?:\/\.\.\.)?)` *\| (.*) \|$/gm)]
   const imports = rows.flatMap(([, name, text]) => {
     if (!name!.endsWith('/...')) return [name!]
@@ -80,10 +89,12 @@ describe('the packed library', () => {
   })
 
   it('has types for all of that, for a project with strict settings', () => {
-    const example = readFileSync(join(ROOT, 'streams/examples/word-count/src/word-count.ts'), 'utf8')
     const imports = publicImports().map((name, at) => `import * as _${at} from '${name}'\nexport { _${at} }`)
     writeFileSync(join(project, 'all.ts'), imports.join('\n'))
-    writeFileSync(join(project, 'word-count.ts'), example)
+    const programs = wholePrograms().map((program, at) => {
+      writeFileSync(join(project, `program-${at}.ts`), program)
+      return `program-${at}.ts`
+    })
     const flags = [
       '--strict',
       '--noEmit',
@@ -96,7 +107,7 @@ describe('the packed library', () => {
       '--skipLibCheck',
     ]
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
-    execFileSync(process.execPath, [tsc, ...flags, 'all.ts', 'word-count.ts'], { cwd: project, stdio: 'pipe' })
+    execFileSync(process.execPath, [tsc, ...flags, 'all.ts', ...programs], { cwd: project, stdio: 'pipe' })
   })
 
   it('has its command line', () => {
