@@ -6,6 +6,7 @@ import { MemoryEngine } from '../state/memory-engine.js'
 import { TopologyTestDriver } from '../testing/topology-test-driver.js'
 import { StreamsBuilder } from '../topology/builder.js'
 import { keyValueStore, windowStore } from '../topology/stores.js'
+import type { Topology } from '../topology/topology.js'
 import { tumbling } from '../topology/windows.js'
 import { TARGET_HEADER, type QuerySource } from './protocol.js'
 import { queryRoutes, type Query, type QueryableStreams } from './query-server.js'
@@ -111,6 +112,21 @@ async function serve(more: Record<string, Query> = {}, token?: string): Promise<
   await app.register(queryRoutes({ streams: instance, queries: { ...queries, ...more }, ...(token && { token }) }))
 }
 
+/** An instance with the one task of a topology, instead. */
+async function serveOne(topology: Topology, driver: TopologyTestDriver): Promise<void> {
+  await app.close()
+  app = fastify()
+  const streams: QueryableStreams = {
+    applicationId: 'app',
+    instanceId: 'a',
+    topology,
+    assignment: undefined,
+    partitionCount: () => 1,
+    served: () => [{ view: driver.view(), source: () => ({ ...source, role: 'active' }) }],
+  }
+  await app.register(queryRoutes({ streams }))
+}
+
 beforeEach(async () => {
   instance = new Instance()
   asked = 0
@@ -118,7 +134,7 @@ beforeEach(async () => {
 })
 afterEach(() => app.close())
 
-const source = { instance: 'a', role: 'active', staleMs: 0, generation: 7 }
+const source = { instance: 'a', role: 'active', staleMs: 0, generation: 7 } as const
 
 describe('a query', () => {
   test('is answered by the task of its store, of as many as that sub-topology has', async () => {
@@ -390,17 +406,7 @@ test('a page of windows reads no more of them than it can hold', async () => {
     }
   })
   try {
-    await app.close()
-    app = fastify()
-    const streams: QueryableStreams = {
-      applicationId: 'app',
-      instanceId: 'a',
-      topology: built,
-      assignment: undefined,
-      partitionCount: () => 1,
-      served: () => [{ view: driver.view(), source: () => ({ ...source, role: 'active' as const }) }],
-    }
-    await app.register(queryRoutes({ streams }))
+    await serveOne(built, driver)
     const { result } = (await get(`/stores/large/window?key=${text('k')}`)).body as never as {
       result: { windows: unknown[]; more: boolean }
     }
@@ -426,17 +432,7 @@ test('a page ends when it is large enough, whatever its limit', async () => {
   const driver = new TopologyTestDriver(built)
   for (const key of ['a', 'b', 'c', 'd']) driver.pipe('in', { key, value: key.repeat(3 << 20) })
   await driver.commit()
-  await app.close()
-  app = fastify()
-  const streams: QueryableStreams = {
-    applicationId: 'app',
-    instanceId: 'a',
-    topology: built,
-    assignment: undefined,
-    partitionCount: () => 1,
-    served: () => [{ view: driver.view(), source: () => ({ ...source, role: 'active' as const }) }],
-  }
-  await app.register(queryRoutes({ streams }))
+  await serveOne(built, driver)
   const { result } = (await get('/stores/big/range?partition=0')).body as never as {
     result: { entries: [string, string][]; more: boolean }
   }
