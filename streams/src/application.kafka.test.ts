@@ -3,12 +3,14 @@ import { mkdir, mkdtemp, readdir, rm, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
+import { Registry } from 'prom-client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { KafkaStreams, type KafkaStreamsOptions } from './application.js'
 import type { RestoreEvent } from './changelog/restore-progress.js'
 import { KafkaAdmin } from './kafka/admin.js'
 import { KafkaClient } from './kafka/client.js'
 import type { KafkaLog } from './kafka/config.js'
+import { GroupMember } from './kafka/group-member.js'
 import { RecordAccumulator } from './kafka/records/encode.js'
 import { codecsOf } from './kafka/testing/codecs-of.js'
 import { valuesOf } from './kafka/testing/test-cluster.js'
@@ -305,6 +307,31 @@ describe('an application', () => {
     await send(5, 5)
     await settled()
     await vi.waitFor(async () => expect((await readdir(tasks)).sort()).toEqual(['0_0', '0_1', '0_2', '0_3']))
+  })
+
+  it.each(['REBALANCING', 'CREATED'])('that is closed while it is %s has failed at nothing', async (phase) => {
+    const metrics = new Registry()
+    const app = createApp('a', 'a', { metrics })
+    let member: GroupMember | undefined
+    if (phase === 'REBALANCING') {
+      // Another member keeps the group from coming together.
+      member = new GroupMember(client, {
+        groupId: run,
+        topics: [`${run}-in`],
+        assignor: { name: 'candlewick-streams', userData: () => Buffer.alloc(0), assign: async () => new Map() },
+        sessionTimeoutMs: 6_000,
+        rebalanceTimeoutMs: 60_000,
+        heartbeatIntervalMs: 500,
+        log,
+      })
+      await member.join()
+    }
+    await app.start()
+    await vi.waitFor(() => expect(app.state).toBe(phase), { timeout: 20_000 })
+    await app.close()
+    await member?.close()
+    expect(await metrics.metrics()).not.toMatch(/rollbacks_total\{.*\} [1-9]/)
+    expect(await metrics.metrics()).toContain('rollbacks_total')
   })
 
   it('that is closed while a record fails commits nothing of what the failure left half done', async () => {

@@ -416,7 +416,10 @@ export class StreamInstance {
 
   /** Goes back to the last commit, and stops for what that does not mend. */
   async #rollBack(error: unknown): Promise<void> {
-    await this.#discard(causeOf(error))
+    const cause = causeOf(error)
+    // What our own end breaks off, in a start or a join, is no failure.
+    const isOurEnd = this.#stopping.signal.aborted && cause === 'other'
+    await this.#discard(isOurEnd ? undefined : cause)
     if (this.#stopping.signal.aborted) return
     await delay(this.#failures.judge(error))
   }
@@ -425,8 +428,9 @@ export class StreamInstance {
    * Drops everything that is not committed: live objects (they are mutated in place), what was fetched, sequence
    * numbers. Whatever happened to the open transaction, the next InitProducerId waits for it or ends it; then every task
    * is validated again.
+   * @param cause undefined: nothing has failed
    */
-  async #discard(cause: RollbackCause): Promise<void> {
+  async #discard(cause: RollbackCause | undefined): Promise<void> {
     await this.#tasks.halt()
     await this.#commits.settled()
     this.#failure = undefined
@@ -434,6 +438,6 @@ export class StreamInstance {
     this.#fetcher.unassignAll()
     this.#tasks.rollBack(ownedUntilMs(this.membership, performance.now()))
     this.#producerReady = false
-    this.#options.metrics.rollbacks.inc({ cause })
+    if (cause !== undefined) this.#options.metrics.rollbacks.inc({ cause })
   }
 }
