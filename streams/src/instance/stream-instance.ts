@@ -416,10 +416,9 @@ export class StreamInstance {
 
   /** Goes back to the last commit, and stops for what that does not mend. */
   async #rollBack(error: unknown): Promise<void> {
-    const cause = causeOf(error)
-    // What our own end breaks off, in a start or a join, is no failure.
-    const isOurEnd = this.#stopping.signal.aborted && cause === 'other'
-    await this.#discard(isOurEnd ? undefined : cause)
+    // What our own end breaks off, a start or a join, is no failure: it is not counted.
+    if (this.#stopping.signal.aborted) return this.#discard(undefined)
+    await this.#discard(causeOf(error))
     if (this.#stopping.signal.aborted) return
     await delay(this.#failures.judge(error))
   }
@@ -428,7 +427,7 @@ export class StreamInstance {
    * Drops everything that is not committed: live objects (they are mutated in place), what was fetched, sequence
    * numbers. Whatever happened to the open transaction, the next InitProducerId waits for it or ends it; then every task
    * is validated again.
-   * @param cause undefined: nothing has failed
+   * @param cause undefined: not to be counted
    */
   async #discard(cause: RollbackCause | undefined): Promise<void> {
     await this.#tasks.halt()
