@@ -30,7 +30,7 @@ test('the state engine is one that there is', () => {
   expect(stateEngine({ STATE_ENGINE: 'memory' })('').storage).toBeUndefined()
 })
 
-test.each(['Mars/Olympus', 'Asia/Kolkata', 'Asia/Singapore'])('DAY_TIME_ZONE=%s is refused in one line', (zone) => {
+test.each(['Mars/Olympus', 'Asia/Kolkata'])('DAY_TIME_ZONE=%s is refused in one line', (zone) => {
   expect(() => readBarWindows({ DAY_TIME_ZONE: zone })).toThrow(StartError)
   expect(() => readBarWindows({ DAY_TIME_ZONE: zone })).toThrow('DAY_TIME_ZONE: ')
 })

@@ -19,8 +19,8 @@ export interface Windows {
 }
 
 const HOUR_MS = 3_600_000
-/** Time zones are held against their rule from the epoch on and as far ahead as zone data go. */
-const CHECKED_YEARS = { first: 1970, last: 2037 }
+/** In these years a zone has to be whole hours off UTC: of late, and as far ahead as zone data go. */
+const WHOLE_HOURS_IN = { first: 2020, last: 2037 }
 
 /**
  * Windows of one size, aligned to the epoch (Kafka Streams' TimeWindows without advance).
@@ -40,9 +40,9 @@ export function tumbling({ sizeMs, graceMs }: { sizeMs: number; graceMs: number 
 
 /**
  * Calendar days of a time zone: 23 or 25 hours long where the clocks change.
- * Only zones that have been whole hours off UTC ever since the epoch are taken, so that days are made of whole hours. For
- * one that was not, long ago (Asia/Singapore until 1981), another one with its hours will do, as Etc/GMT-8.
- * @throws RangeError for a zone the platform does not know or that is not whole hours off, and when it was not
+ * Days are made of whole hours, so only zones are taken that are whole hours off UTC. For a time in which one was not, long
+ * ago (Asia/Singapore until 1981, 7:30), days begin as if it had been the whole hours below (7:00).
+ * @throws RangeError for a zone the platform does not know or that is not whole hours off
  */
 export function calendarDays({ timeZone, graceMs }: { timeZone: string; graceMs: number }): Windows {
   checkGrace(graceMs)
@@ -82,15 +82,14 @@ function zoneClock(timeZone: string) {
     minute: 'numeric',
   })
 
-  function offsetMs(timestampMs: number): number {
+  function exactOffsetMs(timestampMs: number): number {
     const part: Record<string, number> = {}
     for (const { type, value } of format.formatToParts(timestampMs)) part[type] = Number(value)
     const asUtc = Date.UTC(part['year']!, part['month']! - 1, part['day']!, part['hour']!, part['minute']!)
-    const offset = asUtc - (timestampMs - (timestampMs % 60_000))
-    if (offset % HOUR_MS === 0) return offset
-    const when = new Date(timestampMs).toISOString().slice(0, 10)
-    throw new RangeError(`${timeZone} is not whole hours off UTC at all times (${when}): days need whole hours`)
+    return asUtc - floorTo(timestampMs, 60_000)
   }
+
+  const offsetMs = (timestampMs: number): number => floorTo(exactOffsetMs(timestampMs), HOUR_MS)
 
   /** First hour of the local day: the local midnight, or the first hour after it where the clocks skip midnight. */
   function startOfDay(timestampMs: number): number {
@@ -104,9 +103,11 @@ function zoneClock(timeZone: string) {
     throw new RangeError(`no start of the day at ${timestampMs} in ${timeZone}`)
   }
 
-  for (let year = CHECKED_YEARS.first; year <= CHECKED_YEARS.last; year++) {
-    offsetMs(Date.UTC(year, 0, 1))
-    offsetMs(Date.UTC(year, 6, 1))
+  for (let year = WHOLE_HOURS_IN.first; year <= WHOLE_HOURS_IN.last; year++) {
+    for (const month of [0, 6]) {
+      if (exactOffsetMs(Date.UTC(year, month, 1)) % HOUR_MS === 0) continue
+      throw new RangeError(`${timeZone} is not whole hours off UTC: days need whole hours`)
+    }
   }
   return { startOfDay }
 }

@@ -61,7 +61,7 @@ async function main({ seed = pickedSeed(), minutes, records, report }: Values): 
     `${table(['compared with the fold of the trades', 'looked at', 'lost', 'duplicated', 'differences'], places)}\n`,
   )
   for (const complaint of found.complaints) console.log(`  ${complaint}`)
-  console.log(found.isGood ? 'all is equal' : 'NOT EQUAL')
+  console.log(found.isGood ? 'all is equal' : 'NOT ALL IS WELL')
   // npm runs scripts in the checkout; the file is meant from where npm was called.
   if (report !== undefined) await writeFile(resolve(process.env['INIT_CWD'] ?? '.', report), toMarkdown(found))
   return found.isGood ? 0 : 1

@@ -140,6 +140,10 @@ const TITLES: Readonly<Record<Counted, string>> = {
 export function toMarkdown({ command, summary, places, complaints, isGood }: Report): string {
   const rows = (cells: readonly (readonly string[])[]) => cells.map((row) => `| ${row.join(' | ')} |`).join('\n')
   const number = (value: number) => value.toLocaleString('en-US')
+  const isEqual = places.every(({ lost, duplicated, differences }) => lost + duplicated + differences === 0)
+  const headline = isEqual
+    ? `Everything is equal: nothing lost, nothing twice.${isGood ? '' : ' What is not well stands at the end.'}`
+    : 'Not everything is equal.'
   return `# A run of the fault suite
 
     ${command}
@@ -148,7 +152,7 @@ Processors are killed, frozen, restarted, scaled, cut off and robbed of their di
 all at random from the seed, while trades come in. Then everything that was made of the trades is compared with a fold
 that shares no code with the runtime and reads the topic with Kafka's own consumer. The same seed gives the same faults.
 
-**${isGood ? 'Everything is equal: nothing lost, nothing twice.' : 'Not everything is equal.'}**
+**${headline}**
 
 ${rows([['what', 'value'], ['---', '---'], ...summary])}
 
